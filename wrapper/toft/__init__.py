@@ -1,0 +1,1 @@
+"""toft: your few machines, worked as one."""
