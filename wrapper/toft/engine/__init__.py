@@ -1,0 +1,1 @@
+"""How Ansible is driven (the only import of ansible_runner), and how a job's bytes are carried."""

@@ -1,0 +1,199 @@
+"""ansible_runner, driven: a Request goes in, the actions' answers come out as values.
+
+Each run has a private directory of its own (0700), because ansible_runner writes the environment and
+everything else that it is given into files. The settings that matter for safety are set here for every
+run: host keys are checked (ansible_runner would turn that off), no ansible.cfg is taken from the current
+directory (it belongs to whoever wrote the repository that you stand in), and our own collection is found
+before any other copy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from toft.engine.requests import Request
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the steps answered, by action name. `run_dir` still exists if the request said keep."""
+
+    steps: Mapping[str, dict[str, Any]]
+    run_dir: Path
+
+    def __getitem__(self, action: str) -> dict[str, Any]:
+        return self.steps[action]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The run did not do what was asked. `code`: `no_hosts`, `usage`, `ansible` or `cancelled`."""
+
+    code: str
+    message: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where runs live and which inventory they use.
+
+    `inventory` is a list of paths, or the text of an inventory (`inventory_text`) for the embedded
+    default. `cancelled` is asked now and then during a run; True ends it.
+    """
+
+    runs: Path
+    inventory: tuple[Path, ...]
+    inventory_text: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    cancelled: Callable[[], bool] = lambda: False
+
+    def run(self, request: Request) -> Answers | Refused:
+        run_dir = self._prepare(request)
+        try:
+            return self._run(request, run_dir)
+        finally:
+            if not request.keep:
+                shutil.rmtree(run_dir, ignore_errors=True)
+
+    def _prepare(self, request: Request) -> Path:
+        self.runs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        run_dir = self.runs / (request.label or f"r{secrets.token_hex(5)}")
+        with _umask(0o077):
+            (run_dir / "project").mkdir(parents=True, exist_ok=True)
+            request_file = run_dir / "request.json"
+            request_file.write_text(json.dumps({"run_dir": str(run_dir), **request.body}))
+            (run_dir / "project" / "request.yml").write_text(request.playbook(str(request_file)))
+            if self.inventory_text is not None:
+                (run_dir / "hosts.yml").write_text(self.inventory_text)
+        return run_dir
+
+    def _run(self, request: Request, run_dir: Path) -> Answers | Refused:
+        import ansible_runner  # 0.1 s: only who runs something pays for it
+
+        events: list[dict[str, Any]] = []
+
+        def keep(event: dict[str, Any]) -> bool:
+            events.append(event)
+            return False
+
+        with _umask(0o077), _executables_on_path():
+            runner = ansible_runner.run(
+                private_data_dir=str(run_dir),
+                project_dir=str(run_dir / "project"),
+                playbook="request.yml",
+                inventory=self._inventory(run_dir),
+                envvars=self._variables(run_dir),
+                settings={"suppress_env_files": True, "pexpect_use_poll": True, "idle_timeout": 0},
+                event_handler=keep,
+                cancel_callback=self.cancelled,
+                quiet=True,
+            )
+            output = _read(runner.stdout)
+        return _outcome(events, runner.status, output, run_dir)
+
+    def _inventory(self, run_dir: Path) -> list[str]:
+        if self.inventory_text is not None:
+            return [str(run_dir / "hosts.yml")]
+        return [str(path) for path in self.inventory]
+
+    def _variables(self, run_dir: Path) -> dict[str, str]:
+        return {
+            **self.environment,
+            "ANSIBLE_CONFIG": str(_configuration(run_dir)),
+            "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join(collections_path(self.environment)),
+            "ANSIBLE_HOST_KEY_CHECKING": "True",
+            "ANSIBLE_INVENTORY_UNPARSED_FAILED": "True",
+            "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
+            "ANSIBLE_LOCALHOST_WARNING": "False",
+            "ANSIBLE_DEPRECATION_WARNINGS": "False",
+            "ANSIBLE_RETRY_FILES_ENABLED": "False",
+            "ANSIBLE_NOCOLOR": "True",
+            "ANSIBLE_FORCE_COLOR": "False",
+            "ANSIBLE_LOCAL_TEMP": str(run_dir / "tmp"),
+        }
+
+
+def collections_path(environment: Mapping[str, str]) -> list[str]:
+    """Ours first, then what the user has: a stale copy elsewhere must not win."""
+    spec = importlib.util.find_spec("ansible_collections.toft.fleet")
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    ours = [str(Path(place).parents[2]) for place in places]
+    theirs = environment.get("ANSIBLE_COLLECTIONS_PATH") or "~/.ansible/collections:/usr/share/ansible/collections"
+    return [*ours, *(os.path.expanduser(p) for p in theirs.split(os.pathsep) if p)]
+
+
+def _configuration(run_dir: Path) -> Path:
+    """The user's own ansible.cfg if there is one; never the current directory's."""
+    named = os.environ.get("ANSIBLE_CONFIG")
+    for place in (named, "~/.ansible.cfg", "/etc/ansible/ansible.cfg"):
+        if place and Path(place).expanduser().is_file():
+            return Path(place).expanduser()
+    empty = run_dir / "ansible.cfg"
+    empty.touch()
+    return empty
+
+
+def _outcome(events: list[dict[str, Any]], status: str, output: str, run_dir: Path) -> Answers | Refused:
+    steps: dict[str, dict[str, Any]] = {}
+    for event in events:
+        kind, data = event["event"], event.get("event_data") or {}
+        result = data.get("res") or {}
+        if kind == "runner_on_ok":
+            steps[str(data.get("task"))] = result
+        elif kind in ("runner_on_failed", "runner_on_unreachable"):
+            return Refused(result.get("toft_code", "ansible"), str(result.get("msg", "")), _errors(output))
+        elif kind == "playbook_on_no_hosts_matched":
+            return Refused("no_hosts", "no node matches the pattern")
+    if status == "canceled":
+        return Refused("cancelled", "stopped before anything was started")
+    if status != "successful":
+        return Refused("ansible", _errors(output) or f"ansible ended with status {status}", output)
+    if not steps:
+        return Refused("no_hosts", "no node matches the pattern")
+    return Answers(steps, run_dir)
+
+
+def _errors(output: str) -> str:
+    """The lines in which ansible says what is wrong, with what belongs to them."""
+    lines = output.replace("\r\n", "\n").splitlines()
+    begin = next((i for i, line in enumerate(lines) if line.startswith(("[ERROR]", "ERROR!"))), None)
+    if begin is None:
+        return ""
+    words = "\n".join(lines[begin : begin + 12])
+    return words.removeprefix("[ERROR]:").removeprefix("ERROR!").strip()
+
+
+def _read(stream: Any) -> str:
+    with stream:
+        return str(stream.read())
+
+
+@contextlib.contextmanager
+def _umask(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@contextlib.contextmanager
+def _executables_on_path() -> Iterator[None]:
+    """`ansible-playbook` of the environment that toft runs in, wherever it was started from."""
+    before = os.environ.get("PATH", os.defpath)
+    os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), before))
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = before

@@ -1,0 +1,1 @@
+"""What toft remembers: one SQLite file, append-only migrations, records as values."""
