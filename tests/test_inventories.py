@@ -22,12 +22,8 @@ def fleet(
 ) -> tuple[dict[str, Any], subprocess.CompletedProcess[str]]:
     """A fleet's facts, and what ansible-inventory says of its directory."""
     command = [str(Path(sys.executable).with_name("ansible-inventory")), "--list", "-i"]
-    env = {
-        "PATH": os.environ["PATH"],
-        "HOME": "/nonexistent",
-        "LC_ALL": "C.UTF-8",
-        "ANSIBLE_LOCAL_TEMP": "/tmp",
-    }
+    home = str(tmp_path_factory.mktemp("home"))
+    env = {"PATH": os.environ["PATH"], "HOME": home, "LC_ALL": "C.UTF-8"}
     run = subprocess.run(
         [*command, str(ROOT / "inventories" / request.param)], capture_output=True, text=True, env=env
     )
