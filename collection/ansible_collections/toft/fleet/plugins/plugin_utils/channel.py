@@ -1,0 +1,345 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A byte channel to a program on a node: three descriptors and an ending.
+
+`open` starts the program (one of our constant command lines, never a user's) and gives a Channel; `run`
+does a whole exchange with it. What stands behind a channel is one of two things: a process here (the
+program itself on the local node, or a plain ssh), or a session of a kept-open ssh master. Both end with an
+exit code.
+
+A `deadline` is a value of time.monotonic(). All descriptors are pipes and close-on-exec.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol
+
+from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause, cause, explain
+from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport, ssh_argv
+
+CHUNK = 65536
+LINGER = 2.0
+"""Seconds of silence after a program's end that its still open output is waited for (a child may hold it)."""
+MAX_OUTPUT = 16 * 1024 * 1024
+
+
+class Ending(Protocol):
+    """How a program's end is met: by waiting for it, or by forcing it."""
+
+    def fileno(self) -> int:
+        """Becomes readable at the end; -1 where the system has no such descriptor."""
+
+    def wait(self, deadline: float) -> int | None: ...
+
+    def close(self) -> None:
+        """Ends our side if it still runs, and frees everything."""
+
+
+@dataclass(frozen=True)
+class Completed:
+    stdout: bytes
+    stderr: bytes
+    exit_code: int
+
+
+class Channel:
+    """An open channel. The descriptors are ints, -1 once closed; whoever opened it closes it."""
+
+    def __init__(
+        self,
+        kind: str,
+        ends: tuple[int, int, int],
+        ending: Ending,
+        failure: Callable[[int, bytes], Cause | None],
+    ) -> None:
+        self.kind = kind
+        """local, mux or ssh"""
+        self.stdin, self.stdout, self.stderr = ends
+        self.ending = ending
+        self.failure = failure
+        """(exit code, stderr) -> the cause, if it was the way to the program that failed and not the
+        program
+        """
+
+    def set_blocking(self, blocking: bool) -> None:
+        for fd in (self.stdin, self.stdout, self.stderr):
+            if fd >= 0:
+                os.set_blocking(fd, blocking)
+
+    def close_stdin(self) -> None:
+        if self.stdin >= 0:
+            os.close(self.stdin)
+            self.stdin = -1
+
+    def wait(self, deadline: float) -> int | None:
+        """The exit code, or None if it still runs at the deadline. 255 also stands for a lost way."""
+        return self.ending.wait(deadline)
+
+    def close(self) -> None:
+        """Frees everything; a program that still runs loses its channel (a local one is killed)."""
+        self.close_stdin()
+        for fd in (self.stdout, self.stderr):
+            if fd >= 0:
+                os.close(fd)
+        self.stdout = self.stderr = -1
+        self.ending.close()
+
+    def __enter__(self) -> Channel:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class ProcessEnding:
+    """The ending of a child process that leads a process group of its own."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._pidfd = _pidfd(process.pid)
+
+    def fileno(self) -> int:
+        return self._pidfd
+
+    def wait(self, deadline: float) -> int | None:
+        if self._process.returncode is None and self._pidfd >= 0:
+            _readable(self._pidfd, deadline)
+            self._process.poll()
+        if self._process.returncode is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(max(0.0, deadline - time.monotonic()))
+        code = self._process.returncode
+        return 128 - code if code is not None and code < 0 else code
+
+    def close(self) -> None:
+        if self._process.poll() is None:
+            # Not reaped yet, so the group is still ours. ProxyCommand children are in it.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+
+
+def open(transport: Transport, command: str, *, deadline: float, term: str | None = None) -> Channel | Cause:
+    """Starts `command` on the node. With `term` (a TERM value) ssh asks for a terminal there.
+
+    A plain ssh is still connecting when this returns: its failure shows as an exit code that `failure`
+    explains.
+    """
+    if transport.kind == "local":
+        return _spawn("local", ["/bin/sh", "-c", command], os.environ, lambda code, stderr: None, transport)
+    if transport.kind != "ssh":
+        return cause("ssh_failed", transport, detail=transport.reason)
+    return open_plain(transport, command, deadline=deadline, term=term)
+
+
+def open_plain(
+    transport: Transport, command: str, *, deadline: float, term: str | None = None
+) -> Channel | Cause:
+    """A channel over an ssh connection of its own."""
+    left = max(1.0, deadline - time.monotonic())
+    within = dataclasses.replace(transport, connect_timeout=min(transport.connect_timeout, left))
+    argv = ssh_argv(within, term=term is not None, command=command)
+    return _spawn(
+        "ssh",
+        argv,
+        ssh_environment(term),
+        lambda code, stderr: _ssh_failure(transport, code, stderr),
+        transport,
+    )
+
+
+def run(
+    transport: Transport,
+    command: str,
+    input_bytes: bytes = b"",
+    *,
+    deadline: float,
+    max_output: int = MAX_OUTPUT,
+) -> Completed | Cause:
+    """Starts `command`, gives it `input_bytes`, and collects what it says until it ends.
+
+    Reading and writing go on together. More than `max_output` bytes on stdout is the cause `protocol`;
+    stderr is cut there. Whatever still runs at the deadline loses its channel.
+    """
+    channel = open(transport, command, deadline=deadline)
+    if isinstance(channel, Cause):
+        return channel
+    with channel:
+        return exchange(transport, channel, input_bytes, deadline=deadline, max_output=max_output)
+
+
+def exchange(
+    transport: Transport,
+    channel: Channel,
+    input_bytes: bytes = b"",
+    *,
+    deadline: float,
+    max_output: int = MAX_OUTPUT,
+) -> Completed | Cause:
+    """The same over a channel that is open; whoever opened it closes it."""
+    return _Exchange(transport, channel, input_bytes, max_output).run(deadline)
+
+
+def ssh_environment(term: str | None = None) -> dict[str, str]:
+    """Our environment for ssh, without the locale: many configurations send it, and the node may not have
+    it.
+    """
+    kept = {
+        name: value for name, value in os.environ.items() if name != "LANG" and not name.startswith("LC_")
+    }
+    return {**kept, "TERM": term} if term is not None else kept
+
+
+class _Exchange:
+    """One run: the bytes still to write, the bytes read so far."""
+
+    def __init__(self, transport: Transport, channel: Channel, data: bytes, max_output: int) -> None:
+        self._transport = transport
+        self._channel = channel
+        self._left = memoryview(data)
+        self._max_output = max_output
+        self._out: Mapping[int, bytearray] = {channel.stdout: bytearray(), channel.stderr: bytearray()}
+        self._open = set(self._out)
+        self._poll = select.poll()
+        self._ended = False
+
+    def run(self, deadline: float) -> Completed | Cause:
+        self._begin()
+        limit = deadline
+        while self._open and len(self._out[self._channel.stdout]) <= self._max_output:
+            events = self._poll.poll(_milliseconds(limit))
+            for fd, _ in events:
+                self._handle(fd)
+            if not events and time.monotonic() >= limit:
+                break
+            limit = min(deadline, time.monotonic() + LINGER) if self._ended else deadline
+        return self._result(deadline)
+
+    def _begin(self) -> None:
+        self._channel.set_blocking(False)
+        for fd in self._out:
+            self._poll.register(fd, select.POLLIN)
+        if self._channel.ending.fileno() >= 0:
+            self._poll.register(self._channel.ending.fileno(), select.POLLIN)
+        if self._left:
+            self._poll.register(self._channel.stdin, select.POLLOUT)
+        else:
+            self._channel.close_stdin()
+
+    def _handle(self, fd: int) -> None:
+        if fd in self._out:
+            self._read(fd)
+        elif fd == self._channel.stdin:
+            self._write()
+        else:
+            self._poll.unregister(fd)
+            self._ended = True
+
+    def _read(self, fd: int) -> None:
+        try:
+            data = os.read(fd, CHUNK)
+        except BlockingIOError:
+            return
+        if not data:
+            self._poll.unregister(fd)
+            self._open.discard(fd)
+        elif fd == self._channel.stdout or len(self._out[fd]) < self._max_output:
+            self._out[fd].extend(data)
+
+    def _write(self) -> None:
+        try:
+            self._left = self._left[os.write(self._channel.stdin, self._left[:CHUNK]) :]
+        except BlockingIOError:
+            return
+        except BrokenPipeError:
+            # The program does not want the rest; what it says still counts.
+            self._left = self._left[:0]
+        if not self._left:
+            self._poll.unregister(self._channel.stdin)
+            self._channel.close_stdin()
+
+    def _result(self, deadline: float) -> Completed | Cause:
+        stdout, stderr = (bytes(data) for data in self._out.values())
+        if len(stdout) > self._max_output:
+            return cause("protocol", self._transport, detail=f"more than {self._max_output} bytes of output")
+        code = self._channel.wait(deadline)
+        if code is None:
+            return explain(self._transport, None, stderr, timed_out=True)
+        return self._channel.failure(code, stderr) or Completed(stdout, stderr, code)
+
+
+def _spawn(
+    kind: str,
+    argv: list[str],
+    environment: Mapping[str, str],
+    failure: Callable[[int, bytes], Cause | None],
+    transport: Transport,
+) -> Channel | Cause:
+    try:
+        near, far = pipes()
+    except OSError as error:
+        return cause("ssh_failed", transport, detail=f"no pipe: {error.strerror}")
+    try:
+        process = subprocess.Popen(
+            argv, stdin=far[0], stdout=far[1], stderr=far[2], env=environment, start_new_session=True
+        )
+    except OSError as error:
+        close_all(near)
+        return cause("ssh_failed", transport, detail=f"{argv[0]} cannot be started: {error.strerror}")
+    finally:
+        close_all(far)
+    return Channel(kind, near, ProcessEnding(process), failure)
+
+
+def pipes() -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Three pipes as (our ends, the program's ends), each in the order stdin, stdout, stderr."""
+    made: list[int] = []
+    try:
+        for _ in range(3):
+            made.extend(os.pipe())
+    except OSError:
+        close_all(made)
+        raise
+    return (made[1], made[2], made[4]), (made[0], made[3], made[5])
+
+
+def close_all(fds: tuple[int, ...] | list[int]) -> None:
+    for fd in fds:
+        os.close(fd)
+
+
+def _ssh_failure(transport: Transport, code: int, stderr: bytes) -> Cause | None:
+    # Our programs never end with 255; ssh does when it fails, and when a signal ended the program.
+    return explain(transport, code, stderr) if code == 255 else None
+
+
+def _pidfd(pid: int) -> int:
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return -1
+
+
+def _readable(fd: int, deadline: float) -> bool:
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    return bool(poller.poll(_milliseconds(deadline)))
+
+
+def _milliseconds(deadline: float) -> int:
+    return max(0, math.ceil((deadline - time.monotonic()) * 1000))
