@@ -13,19 +13,18 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Step:
-    """One action of toft.fleet. `unless_none` names an earlier step's answer that must have a node."""
+    """One action of toft.fleet. `node_of` names the earlier step whose answer has the node; none, no step."""
 
     action: str
-    unless_none: str | None = None
+    node_of: str | None = None
 
     def task(self, request_file: str) -> dict[str, Any]:
-        task: dict[str, Any] = {
-            "name": self.action,
-            f"toft.fleet.{self.action}": {"request": request_file},
-            "register": f"toft_{self.action}",
-        }
-        if self.unless_none:
-            task["when"] = f"toft_{self.unless_none}.node is not none"
+        options = {"request": request_file}
+        task: dict[str, Any] = {"name": self.action, f"toft.fleet.{self.action}": options}
+        task["register"] = f"toft_{self.action}"
+        if self.node_of:
+            options["node"] = f"{{{{ toft_{self.node_of}.node }}}}"
+            task["when"] = f"toft_{self.node_of}.node is not none"
         return task
 
 
@@ -34,7 +33,8 @@ class Request:
     """`pattern` chooses the hosts as Ansible does; `body` is what the actions read, as JSON.
 
     `label` is the name of the private directory where the run lives (a job's id, for a job);
-    `keep` leaves that directory there afterwards, for whoever has to find out what became of it.
+    `keep` leaves that directory there afterwards, for whoever has to find out what became of it; `owner` says
+    in it which process is still looking after the run.
     """
 
     pattern: str
@@ -42,6 +42,7 @@ class Request:
     body: dict[str, Any] = field(default_factory=dict)
     label: str | None = None
     keep: bool = False
+    owner: str | None = None
 
     def playbook(self, request_file: str) -> str:
         """A playbook as JSON, which is YAML."""

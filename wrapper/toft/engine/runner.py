@@ -74,6 +74,8 @@ class Engine:
             request_file = run_dir / "request.json"
             request_file.write_text(json.dumps({"run_dir": str(run_dir), **request.body}))
             (run_dir / "project" / "request.yml").write_text(request.playbook(str(request_file)))
+            if request.owner is not None:
+                (run_dir / "owner").write_text(request.owner)
             if self.inventory_text is not None:
                 (run_dir / "hosts.yml").write_text(self.inventory_text)
         return run_dir

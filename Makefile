@@ -1,0 +1,51 @@
+# Everything that toft needs is set up by these targets, in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+TESTS_READY := $(VENV)/.tests-ready
+COLLECTION := collection/ansible_collections/toft/fleet
+
+.PHONY: run test unit lab-test lint lab lab-down bench build clean
+.DEFAULT_GOAL := run
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "toft needs Python 3.11 or newer; name one: make PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip --quiet --disable-pip-version-check install --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip --quiet --disable-pip-version-check install --editable .
+	@touch $@
+
+$(TESTS_READY): $(READY)
+	@$(BIN)/python -m pip --quiet --disable-pip-version-check install --group test --group lint
+	@touch $@
+
+run: $(READY) ## the main job, on this machine as a fleet of one
+	@TOFT=$(BIN)/toft sh wrapper/tour.sh
+
+test: unit lab-test ## all tests
+
+unit: $(TESTS_READY)
+	$(BIN)/python -m pytest tests --ignore tests/lab --ignore tests/faults
+
+lab-test: $(TESTS_READY)
+	$(BIN)/python -m pytest tests/lab tests/faults
+
+lint: $(TESTS_READY) ## types, style, shell, YAML
+	$(BIN)/ruff check .
+	$(BIN)/mypy wrapper collection tests/lab
+	$(BIN)/yamllint --strict inventories playbooks/ $(COLLECTION)/galaxy.yml
+	$(BIN)/shellcheck $(COLLECTION)/plugins/plugin_utils/*.sh wrapper/*.sh .ci/run
+
+lab: ## hosts to try things on; `make lab-down` removes them
+	sudo -n true 2>/dev/null; $(PYTHON) tests/lab/lab.py up --keep
+
+lab-down:
+	$(PYTHON) tests/lab/lab.py down
+
+build: $(READY) ## the wheel and the collection
+	$(BIN)/python -m pip --quiet wheel --no-deps --wheel-dir dist .
+	$(BIN)/ansible-galaxy collection build --force --output-path dist $(COLLECTION)
+
+clean:
+	rm -rf $(VENV) dist build

@@ -1,0 +1,103 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Jobs started on nodes: each at most once, and each findable whatever happens in the middle.
+
+What is about to be started where is declared first (see intent). A start whose answer is lost is asked
+again under the same id, which the node takes as the same job; if no answer comes at all, the outcome is
+`unsure`, and whoever follows the job finds out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.toft.fleet.plugins.plugin_utils.asking import ask
+from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause
+from ansible_collections.toft.fleet.plugins.plugin_utils.command_line import Command, understand
+from ansible_collections.toft.fleet.plugins.plugin_utils.fanout import run_all
+from ansible_collections.toft.fleet.plugins.plugin_utils.intent import Intent, declare
+from ansible_collections.toft.fleet.plugins.plugin_utils.places import place_on
+from ansible_collections.toft.fleet.plugins.plugin_utils.requests import Asked, BadRequest
+from ansible_collections.toft.fleet.plugins.plugin_utils.roster import Member
+from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
+
+TRIES = 3
+START_S = 25.0
+"""A login shell's environment may take ten seconds the first time."""
+
+NEVER_SENT = frozenset(
+    {"refused", "no_route", "dns", "auth", "host_key_changed", "host_key_unknown", "no_python", "bad_name", "become"}
+)
+"""Causes that come before our first byte: the job has provably not been started."""
+
+
+def dispatch(members: Sequence[Member], asked: Asked, node: str | None) -> list[dict[str, Any]]:
+    """One job on `node`, or one on every member (then with the ids ID-1, ID-2, …). Answers as JSON."""
+    given = understand(asked.words, {m.node for m in members}, asked.form, asked.may_name_node)
+    chosen = [m for m in members if node is None or m.node == node]
+    if not chosen:
+        raise BadRequest(f"{node!r} is not a node of this play")
+    jobs = [_job(m, members, asked, given.command, i if node is None else None) for i, m in enumerate(chosen, 1)]
+    pairs = list(zip(chosen, jobs, strict=True))
+    if asked.run_dir:
+        declare(Path(asked.run_dir), [_intent(m, job, given.command) for m, job in pairs])
+    outcomes = run_all(pairs, _start, deadline_each=asked.connect_timeout + START_S)
+    return [
+        _told(member, job, given.command, outcome.value or outcome.cause)
+        for (member, job), outcome in zip(pairs, outcomes, strict=True)
+    ]
+
+
+def _job(
+    member: Member, members: Sequence[Member], asked: Asked, command: Command, index: int | None
+) -> dict[str, Any]:
+    """The node's job request: the command as data, where it runs and what it sees there."""
+    variables = member.variables
+    env = {str(k): str(v) for k, v in (variables.get("toft_env") or {}).items()}
+    wanted = {k: v for k, v in asked.job.items() if k != "become"}
+    return wanted | {
+        **command.to_dict(),
+        "id": asked.job["id"] if index is None else f"{asked.job['id']}-{index}",
+        "cwd": asked.job.get("cwd") or place_on(member, members, asked.here),
+        "workdir": variables.get("toft_workdir"),
+        "env": env | dict(asked.job.get("env") or {}),
+    }
+
+
+def _intent(member: Member, job: Mapping[str, Any], command: Command) -> Intent:
+    at = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    transport = member.transport.to_dict() if isinstance(member.transport, Transport) else {}
+    return Intent(job["id"], member.node, transport, command.words, at)
+
+
+def _start(pair: tuple[Member, dict[str, Any]], deadline: float) -> dict[str, Any] | Cause:
+    member, job = pair
+    if isinstance(member.transport, Cause):
+        return member.transport
+    answer: dict[str, Any] | Cause
+    for attempt in range(TRIES):
+        left = (deadline - time.monotonic()) / (TRIES - attempt)
+        answer = ask(member.transport, {"verb": "start", "job": job}, deadline=time.monotonic() + left)
+        if not isinstance(answer, Cause) or answer.code in NEVER_SENT:
+            break
+    if isinstance(answer, Cause) and attempt and answer.code in NEVER_SENT:
+        # An earlier try may have got through.
+        return replace(answer, code="connection_lost")
+    return answer
+
+
+def _told(
+    member: Member, job: Mapping[str, Any], command: Command, answer: dict[str, Any] | Cause | None
+) -> dict[str, Any]:
+    told: dict[str, Any] = {"id": job["id"], "node": member.node, "command": list(command.words), "record": None}
+    told["transport"] = member.transport.to_dict() if isinstance(member.transport, Transport) else None
+    if isinstance(answer, Cause):
+        sure = answer.code in NEVER_SENT
+        return told | {"outcome": "refused" if sure else "unsure", "error": answer.to_dict()}
+    if answer and answer.get("ok"):
+        return told | {"outcome": "started", "record": answer["record"], "error": None, "login": answer.get("login")}
+    return told | {"outcome": "refused", "error": (answer or {}).get("error")}

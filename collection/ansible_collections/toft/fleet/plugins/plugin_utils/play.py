@@ -1,0 +1,56 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What an action that runs once for all hosts finds in its task: the request, and the play's nodes.
+
+Such an action must not fail for one node's sake, because that would end the play for all: what befalls a
+node is a value in the answer. Only a request or an inventory that is wrong ends it, with a code for faces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible_collections.toft.fleet.plugins.plugin_utils.intent import Cancelled
+from ansible_collections.toft.fleet.plugins.plugin_utils.requests import Asked, BadRequest, from_file, from_values
+from ansible_collections.toft.fleet.plugins.plugin_utils.roster import BadInventory, Member, roster
+
+POLICY = {
+    "load_weights": {"type": "dict", "default": {}},
+    "host_preferences": {"type": "dict", "default": {}},
+    "rules": {"type": "list", "elements": "dict", "default": []},
+    "overload": {"type": "dict", "default": {}},
+}
+"""Options with which a playbook says what routing is to weigh."""
+
+REACH = {
+    "request": {"type": "path"},
+    "interval": {"type": "float", "default": 0.2},
+    "connect_timeout": {"type": "float", "default": 5.0},
+}
+"""Options of every action that reaches nodes."""
+
+
+def asked(options: Mapping[str, Any]) -> Asked:
+    """The request file if there is one, else the task's own options. Raises BadRequest."""
+    if options.get("request"):
+        return from_file(options["request"])
+    values = {k: v for k, v in options.items() if k not in ("request", *POLICY) and v is not None}
+    given = {k: options[k] for k in POLICY if options.get(k)}
+    return from_values(values | {"policy": given} if given else values)
+
+
+def members(task_vars: Mapping[str, Any], request: Asked) -> list[Member]:
+    """The hosts of this play's batch. Raises BadInventory."""
+    hosts = task_vars.get("ansible_play_batch") or [task_vars["inventory_hostname"]]
+    become = bool(request.job.get("become"))
+    return roster(hosts, task_vars["hostvars"], request.connect_timeout, become=become)
+
+
+def answered(result: dict[str, Any], work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The action's result with what the work answers, or with what is wrong with what was asked."""
+    try:
+        return result | {"changed": False} | work()
+    except (BadRequest, BadInventory) as error:
+        return result | {"failed": True, "msg": str(error), "toft_code": "usage"}
+    except Cancelled as error:
+        return result | {"failed": True, "msg": str(error), "toft_code": "cancelled"}

@@ -1,0 +1,44 @@
+"""`toft doctor`: what is wrong, and what to type."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from toft.cli.session import Session, command
+from toft.cli.terminal import as_json, clean
+from toft.fleet.doctor import Check, doctor
+
+HELP = """Check this machine, the configuration and every node; each finding with what to type.
+
+\b
+  toft doctor
+  toft doctor --strict      exit 1 for warnings too
+  toft doctor --json
+"""
+_MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red")}
+
+
+def register(app: typer.Typer) -> None:
+    command(app, "doctor", help=HELP)(show)
+
+
+def show(
+    session: Session,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as failures.")] = False,
+) -> int:
+    checks = doctor(session.fleet)
+    if session.options.json:
+        sys.stdout.write(as_json({"checks": [check.to_dict() for check in checks]}))
+    else:
+        sys.stdout.write("".join(_line(session, check) for check in checks))
+    bad = ("fail", "warn") if strict else ("fail",)
+    return int(any(check.verdict in bad for check in checks))
+
+
+def _line(session: Session, check: Check) -> str:
+    mark, colour = _MARKS[check.verdict]
+    fix = f"\n      try: {clean(check.fix)}" if check.fix and check.verdict != "ok" else ""
+    return f"{session.out.style(mark, colour)}  {clean(check.subject)}: {clean(check.found)}{fix}\n"

@@ -1,0 +1,55 @@
+"""The command `toft`: its families of commands, put together."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import sys
+
+import typer
+
+from toft.cli.session import Options, root
+
+FAMILIES = ("status", "route", "offload", "execute", "jobs", "init", "doctor")
+
+HELP = """Your few machines, worked as one.
+
+\b
+  toft status                    the load of every node
+  toft route make -j8            where it would run, and why
+  toft offload make -j8          run it there; output and exit code come here
+  toft exec 'pi*' uptime         on many nodes, equal output folded
+  toft jobs                      what runs, and what ran
+
+Without an inventory the fleet is this machine. `toft init` writes one from ~/.ssh/config and Tailscale.
+"""
+
+
+def version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"toft {importlib.metadata.version('toft')}\n")
+        raise typer.Exit
+
+
+def build() -> typer.Typer:
+    app = typer.Typer(
+        name="toft",
+        help=HELP,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    root(app, version)
+    for family in FAMILIES:
+        importlib.import_module(f"toft.cli.{family}").register(app)
+    return app
+
+
+def main(argv: list[str] | None = None) -> None:
+    words = sys.argv[1:] if argv is None else argv
+    build()(args=words, prog_name="toft", obj=Options(argv=tuple(words)))
+
+
+if __name__ == "__main__":
+    main()

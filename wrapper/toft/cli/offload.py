@@ -1,0 +1,117 @@
+"""`toft offload`, `toft attach`, `toft logs -f`: a job's bytes between this terminal and its node."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toft.cli.options import environment, form_of
+from toft.cli.session import Session, command
+from toft.cli.streaming import Ladder, raw_terminal, window
+from toft.cli.terminal import as_json
+from toft.engine.control import Control
+from toft.engine.stdin import Stdin, source
+from toft.engine.streams import write_all
+from toft.fleet.commands import Words
+from toft.fleet.follow import Followed, Wishes, ending, follow
+from toft.fleet.offload import Offload, Started, start
+
+HELP = """Run a command on the node where it runs best; its output and exit code come back here.
+
+\b
+  toft offload make -j8                  where it runs best
+  toft offload pi1 uname -a              on pi1
+  toft offload 'cd api && make'          one word with spaces: a shell line
+  toft offload --on builders -- pytest   among the builders
+  toft offload --detach make; toft jobs  leave it running
+
+toft's options come before the first word of the command; the rest belongs to the command. Ctrl-C interrupts
+it, a second one kills it, a third lets it run on and goes.
+"""
+
+
+def register(app: typer.Typer) -> None:
+    command(app, "offload", words=True, help=HELP)(offload)
+
+
+def offload(
+    session: Session,
+    words: Annotated[list[str], typer.Argument(metavar="[NODE] CMD...")],
+    on: Annotated[str | None, typer.Option("--on", metavar="PATTERN", help="Only these nodes.")] = None,
+    env: Annotated[list[str] | None, typer.Option("--env", metavar="NAME[=VALUE]", help="Variable for it.")] = None,
+    env_file: Annotated[Path | None, typer.Option("--env-file", metavar="F", help="Variables, a line each.")] = None,
+    cwd: Annotated[str | None, typer.Option("--cwd", metavar="DIR", help="Directory on the node.")] = None,
+    become: Annotated[bool, typer.Option("--become", help="Run as root there (sudo).")] = False,
+    timeout: Annotated[float | None, typer.Option("--timeout", metavar="S", min=0.1, help="Stop it after S seconds.")] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Start it, print its id, and go.")] = False,
+    tty: Annotated[bool, typer.Option("--tty", help="Give it a terminal.")] = False,
+    shell: Annotated[bool, typer.Option("--shell", help="The words are a shell line.")] = False,
+    exec_: Annotated[bool, typer.Option("--exec", help="The words are an argv.")] = False,
+    retry: Annotated[int, typer.Option("--retry", metavar="N", min=0, help="Other nodes to try if it cannot start.")] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say where it would run; run nothing.")] = False,
+) -> int:
+    given = Words(tuple(words), form_of(shell, exec_), not session.separator_before(words))
+    if dry_run:
+        from toft.cli.route import show_route
+
+        return show_route(session, given, on=on, declared=False)
+    request = Offload(
+        given, on, cwd, environment(session.env, env or [], env_file), timeout,
+        stdin=not detach and not _nothing_to_read(), tty=window(session.env) if tty else None,
+        become=become, retries=retry,
+    )  # fmt: skip
+    with Ladder() as ladder:
+        fleet = session.fleet.cancellable(lambda: ladder.interrupted)
+        started = start(fleet, request, session.say)
+        _announce(session, started)
+        if detach:
+            return _detached(session, started)
+        ladder.begin(tty=tty)
+        with raw_terminal(tty):
+            followed = _follow(session, started, ladder.control, source(0) if request.stdin else None)
+    return report(session, followed)
+
+
+def _follow(session: Session, started: Started, control: Control, stdin: Stdin | None) -> Followed:
+    return follow(session.fleet, started.job, Wishes(put_out, session.say, control, stdin))
+
+
+def put_out(stream: str, data: bytes) -> None:
+    """The bytes as they are: stdout to stdout, stderr to stderr."""
+    write_all(1 if stream == "stdout" else 2, data)
+
+
+def report(session: Session, followed: Followed) -> int:
+    """After the last byte: what the exit code alone does not say, or the record as JSON on stderr's side."""
+    if followed.detached:
+        session.complain(f"let go; job {followed.job.id} runs on {followed.job.node}: toft attach {followed.job.id}")
+    elif text := ending(followed.job):
+        (session.say if followed.job.state in ("exited", "signaled") else session.complain)(text)
+    return followed.code
+
+
+def _announce(session: Session, started: Started) -> None:
+    decision = started.decision
+    if sys.stderr.isatty() or session.options.verbose or decision.get("note"):
+        session.say(f"{started.job.id} on {decision['node']}: {decision['why']}")
+
+
+def _detached(session: Session, started: Started) -> int:
+    if session.options.json:
+        sys.stdout.write(as_json(started.job.to_dict()))
+    else:
+        sys.stdout.write(started.job.id + "\n")
+    return 0
+
+
+def _nothing_to_read() -> bool:
+    """Whether stdin is closed or /dev/null: then the command gets none either."""
+    try:
+        here, null = os.fstat(0), os.stat(os.devnull)
+    except OSError:
+        return True
+    return (here.st_dev, here.st_ino) == (null.st_dev, null.st_ino)

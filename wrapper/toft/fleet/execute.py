@@ -1,0 +1,160 @@
+"""`exec`: one command on every node that matches, each a job; equal output folded under its nodes."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import IO, Any
+
+from toft.engine.control import Control, Order
+from toft.engine.requests import Request, Step
+from toft.fleet import owners
+from toft.fleet.failures import NOT_STARTED
+from toft.fleet.fleet import Fleet, new_id, now
+from toft.fleet.follow import UNKNOWN, Followed, Wishes, exit_code, follow
+from toft.fleet.offload import Offload
+from toft.store.records import Job
+
+IN_MEMORY = 1 << 20
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one node: its job, the exit code, and its output, kept in a file when it is large."""
+
+    job: Job
+    code: int
+    output: dict[str, IO[bytes]]
+    error: dict[str, Any] | None = None
+
+    @property
+    def digest(self) -> tuple[str, ...]:
+        """Equal for equal outputs and codes."""
+        return (str(self.code), *(_sha(self.output[s]) for s in ("stdout", "stderr")))
+
+
+def start_all(fleet: Fleet, pattern: str, offload: Offload) -> list[tuple[Job, dict[str, Any] | None]]:
+    """A job on each node that matches, and what kept it from starting."""
+    base = new_id("x")
+    body = fleet.body(**offload.words.to_body(), job=offload.job(base))
+    request = Request(pattern, (Step("dispatch"),), body, label=base, keep=True, owner=owners.me())
+    told = fleet.ask(request)["dispatch"]["jobs"]
+    started = []
+    for one in told:
+        job = Job(one["id"], tuple(one["command"]), now(), node=one["node"], reason="explicit", owner=owners.me())
+        job = replace(job, transport=one["transport"], run_dir=str(fleet.engine.runs / base))
+        if one["outcome"] == "refused":
+            why = one["error"]["message"]
+            job = replace(job, state="not_started", exit_code=NOT_STARTED, origin="toft", error=why)
+        elif one["record"]:
+            job = job.with_node_record(one["record"])
+        fleet.store.add(job)
+        started.append((job, one["error"]))
+    return started
+
+
+def follow_all(
+    fleet: Fleet,
+    started: list[tuple[Job, dict[str, Any] | None]],
+    control: Control,
+    done: Callable[[Result], None],
+    files: ExitStack,
+) -> list[Result]:
+    """All at once, each in a thread; `done` is called as each ends, one at a time."""
+    results: dict[str, Result] = {}
+    lock = threading.Lock()
+    controls = {job.id: Control() for job, error in started if error is None}
+
+    def one(job: Job, error: dict[str, Any] | None) -> None:
+        output = {stream: _file(files) for stream in ("stdout", "stderr")}
+        followed = Followed(job, exit_code(job))
+        if error is None or job.state != "not_started":
+            wishes = Wishes(lambda s, data: _put(output[s], data), lambda text: None, controls[job.id])
+            followed = follow(fleet_of_thread(fleet), job, wishes)
+        result = Result(followed.job, followed.code, output, error)
+        with lock:
+            results[job.id] = result
+            done(result)
+
+    with _passed_on(control, list(controls.values())):
+        threads = [threading.Thread(target=one, args=pair, daemon=True) for pair in started]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    owners.forget(fleet.engine.runs / started[0][0].id.rpartition("-")[0])
+    return [results[job.id] for job, _ in started]
+
+
+def fleet_of_thread(fleet: Fleet) -> Fleet:
+    """The same fleet with a connection to the records of its own: SQLite's belong to one thread."""
+    return replace(fleet, store=type(fleet.store)(fleet.store.path))
+
+
+def folded(results: list[Result]) -> list[list[Result]]:
+    """Results with the same output and code together, in the order of their first node."""
+    groups: dict[tuple[str, ...], list[Result]] = {}
+    for result in results:
+        why = result.error["message"] if result.error else ""
+        groups.setdefault((*result.digest, why if result.job.state == "not_started" else ""), []).append(result)
+    return list(groups.values())
+
+
+def overall(results: list[Result]) -> int:
+    """On one node the command's own code; on many 0, 1, 125 if nothing started, 255 if any is unknown."""
+    codes = [result.code for result in results]
+    if len(codes) == 1:
+        return codes[0]
+    if all(result.job.state == "not_started" for result in results):
+        return NOT_STARTED
+    if any(result.job.state == "unknown" for result in results):
+        return UNKNOWN
+    return int(any(codes))
+
+
+@contextmanager
+def _passed_on(control: Control, others: list[Control]) -> Iterator[None]:
+    """What a person orders goes to every job."""
+    stop = threading.Event()
+
+    def pump() -> None:
+        import select
+
+        while not stop.is_set():
+            if select.select([control.fd], [], [], 0.2)[0]:
+                _give(control.take(), others)
+
+    thread = threading.Thread(target=pump, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _give(orders: list[Order], others: list[Control]) -> None:
+    for order in orders:
+        for other in others:
+            other.give(order)
+
+
+def _file(files: ExitStack) -> IO[bytes]:
+    file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115  # closed by `files`
+    return files.enter_context(file)
+
+
+def _put(file: IO[bytes], data: bytes) -> None:
+    file.write(data)
+
+
+def _sha(file: IO[bytes]) -> str:
+    file.seek(0)
+    digest = hashlib.sha256()
+    while chunk := file.read(1 << 20):
+        digest.update(chunk)
+    return digest.hexdigest()

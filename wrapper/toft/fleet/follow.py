@@ -1,0 +1,104 @@
+"""A started job, followed to its end: its bytes go where the face wants them, its record is kept up to date."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
+
+from toft.engine.control import Control
+from toft.engine.stdin import Closed, Stdin
+from toft.engine.streams import Detached, Ended, LostContact, Rejected, Streams
+from toft.fleet import owners
+from toft.fleet.failures import NOT_STARTED
+from toft.fleet.fleet import Fleet
+from toft.store.records import Job
+
+UNKNOWN = 255
+LOST = 254
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """How to follow. `write(stream, bytes)` puts output out; `say` takes toft's own lines."""
+
+    write: Callable[[str, bytes], None]
+    say: Callable[[str], None]
+    control: Control
+    stdin: Stdin | None = None
+    wait: bool = True
+
+
+@dataclass(frozen=True)
+class Followed:
+    """`job` as it now stands; `code` is what a command line exits with."""
+
+    job: Job
+    code: int
+    detached: bool = False
+
+
+def follow(fleet: Fleet, job: Job, wishes: Wishes) -> Followed:
+    """Until the job has ended, we let go, or contact has been lost for longer than `reconnect_timeout`."""
+    streams = Streams(
+        job.id,
+        Transport.from_dict(job.transport or {}),
+        write=wishes.write,
+        control=wishes.control,
+        stdin=wishes.stdin or Closed(),
+        with_stdin=wishes.stdin is not None,
+        wait=wishes.wait,
+        patience_s=fleet.settings.reconnect_timeout,
+        notify=wishes.say,
+    )
+    match streams.follow():
+        case Ended(record):
+            job = job.with_node_record(record)
+            _keep(fleet, job)
+            return Followed(job, exit_code(job))
+        case Detached():
+            return Followed(job, UNKNOWN, detached=True)
+        case LostContact(cause):
+            job = replace(job, state="unknown", origin="toft", error=cause.message)
+            fleet.store.update(job)
+            return Followed(job, UNKNOWN)
+        case Rejected(code, message):
+            return _rejected(fleet, job, code, message)
+
+
+def exit_code(job: Job) -> int:
+    """What `offload`, `attach` and `wait` exit with, by the contract."""
+    if job.state in ("exited", "signaled", "timed_out") and job.exit_code is not None:
+        return job.exit_code
+    return {"lost": LOST, "not_started": NOT_STARTED, "running": 0}.get(job.state, UNKNOWN)
+
+
+def _rejected(fleet: Fleet, job: Job, code: str, message: str) -> Followed:
+    """The node answers, but it has no such job: it was removed there, or never arrived."""
+    job = replace(job, state="unknown", origin="toft", error=message)
+    fleet.store.update(job)
+    return Followed(job, UNKNOWN)
+
+
+def _keep(fleet: Fleet, job: Job) -> None:
+    fleet.store.update(job)
+    if job.final and job.run_dir:
+        owners.forget(Path(job.run_dir))
+
+
+def ending(job: Job) -> str:
+    """How it ended, in one line for a person; empty when its exit code says it all."""
+    survivors = f"; still running on {job.node}: process {', '.join(map(str, job.survivors))}" if job.survivors else ""
+    what = {
+        "timed_out": f"job {job.id} was stopped on {job.node}: its time was up",
+        "lost": f"job {job.id} is lost: {job.node} restarted while it ran",
+        "unknown": f"what became of job {job.id} on {job.node} is unknown ({job.error or 'no record'}); ask again: toft wait {job.id}",
+        "not_started": f"job {job.id} was not started: {job.error or 'no reason given'}",
+        "signaled": f"job {job.id} was ended on {job.node} by signal {job.signal}",
+    }.get(job.state, f"job {job.id} has ended" if survivors else "")
+    if job.exit_code in (126, 127) and job.error:
+        what = f"{job.node}: {job.error}"
+    return "".join(itertools.chain((what, survivors)))
