@@ -1,0 +1,121 @@
+"""The two forms of a host: a whole system under systemd, or an sshd alone in its own namespaces.
+
+A form writes the shell script that becomes the host's outermost process. The script runs in a mount namespace
+of its own, so what nspawn or it mounts is gone with its last process.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a form needs to know of the host that it is to start."""
+
+    name: str
+    machine: str
+    root: Path
+    netns: str
+    cgroup: Path
+    boot_id: str
+
+
+class Form(Protocol):
+    """Commands inside a host: switch sshd off and on, wait until it is booted, begin a clean shutdown."""
+
+    @property
+    def sshd_stop(self) -> str: ...
+
+    @property
+    def sshd_start(self) -> str: ...
+
+    @property
+    def ready(self) -> str: ...
+
+    @property
+    def shut_down(self) -> str: ...
+
+    def script(self, case: Case) -> str: ...
+
+
+def _join(group: Path) -> str:
+    return f"mkdir -p {group}; echo $$ > {group}/cgroup.procs"
+
+
+@dataclass(frozen=True)
+class Systemd:
+    """systemd-nspawn with systemd as process 1. Exit code 133 is a reboot, so it is started again."""
+
+    sshd_stop: str = "systemctl stop ssh.service"
+    sshd_start: str = "systemctl start ssh.service"
+    ready: str = "systemctl is-system-running --wait"
+    shut_down: str = "systemctl poweroff"
+
+    def script(self, case: Case) -> str:
+        device = "--bind=/dev/net/tun" if Path("/dev/net/tun").exists() else ""
+        nspawn = (
+            "systemd-nspawn --quiet --register=no --keep-unit --boot --console=pipe --resolv-conf=off"
+            f" --machine={case.machine} --hostname={case.name} --directory={shlex.quote(str(case.root))}"
+            f" --network-namespace-path=/run/netns/{case.netns}"
+            f" --capability=CAP_NET_ADMIN,CAP_NET_RAW {device}"
+        )
+        return f"""
+# nspawn's own notes about a machine stay in this mount namespace.
+mkdir -p /run/systemd/nspawn && mount -t tmpfs tmpfs /run/systemd/nspawn
+{_join(case.cgroup / "loop")}
+export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_NSPAWN_API_VFS_WRITABLE=network
+while :; do
+    ({_join(case.cgroup / "box")}; exec {nspawn})
+    [ $? = 133 ] || break
+done
+"""
+
+
+@dataclass(frozen=True)
+class Light:
+    """sshd and a shell as process 1 that reaps. Its boot id is its own, as a real host's."""
+
+    sshd_stop: str = "kill $(cat /run/sshd.pid)"
+    sshd_start: str = "/usr/sbin/sshd"
+    ready: str = "true"
+    shut_down: str = "kill -TERM -1; kill -USR1 1"
+
+    def script(self, case: Case) -> str:
+        inner = self._process_one(case)
+        return f"""
+{_join(case.cgroup / "box")}
+exec nsenter --net=/run/netns/{case.netns} \\
+    unshare --mount --propagation=private --pid --uts --ipc --cgroup --fork --kill-child \\
+    sh -c {shlex.quote(inner)}
+"""
+
+    def _process_one(self, case: Case) -> str:
+        return f"""
+set -e
+cd {shlex.quote(str(case.root))}
+mount -t proc proc proc
+mount -t sysfs -o ro sysfs sys
+mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5 devpts dev/pts
+mount --bind dev/pts/ptmx dev/ptmx
+mount -t tmpfs -o mode=1777 shm dev/shm
+mount -t tmpfs -o mode=1777 tmp tmp
+mount -t tmpfs -o mode=0755 run run
+mkdir -p run/sshd run/lock
+echo {case.boot_id} > run/boot_id
+mount --bind run/boot_id proc/sys/kernel/random/boot_id
+hostname {case.name}
+pivot_root . mnt
+exec chroot . /bin/sh -c '
+umount -l /mnt
+exec < /dev/null
+/usr/sbin/sshd
+trap "exit 0" USR1
+while :; do sleep infinity & wait $!; done'
+"""
+
+
+FORMS: dict[str, Form] = {"systemd": Systemd(), "light": Light()}
