@@ -68,6 +68,7 @@ class Body:
                 stderr=console,
                 check=True,
             )
+        self._await(self.is_on, "was not started")
 
     def _case(self) -> Case:
         return Case(
@@ -81,8 +82,13 @@ class Body:
 
     def await_up(self, timeout: float = 60) -> None:
         """Until sshd listens and systemd has started what it is to start."""
-        self._await(self.listens, "is not up", timeout)
-        self.run(self.form.ready, timeout=timeout)
+        self._await(self._is_up, "is not up", timeout)
+
+    def _is_up(self) -> bool:
+        """Raises HostIsDown if it is not even on."""
+        if not self.is_on():
+            raise HostIsDown(self.name)
+        return self.listens() and self.run(self.form.is_ready).returncode == 0
 
     def power_cut(self) -> None:
         """As if the plug were pulled: no packet leaves any more, not even the end of a connection."""
@@ -93,9 +99,7 @@ class Body:
     def power_off(self, timeout: float = 30) -> None:
         """A clean shutdown, then the plug."""
         if self.is_on():
-            # The shutdown may take the shell that asked for it along.
-            with suppress(HostIsDown):
-                self.run(self.form.shut_down)
+            self.run(self.form.shut_down)
             self.cgroup.await_end(timeout)
         self.power_cut()
 
@@ -105,7 +109,8 @@ class Body:
         self.boot()
 
     def is_on(self) -> bool:
-        return self.leader() is not None
+        """Also true while it boots or shuts down."""
+        return self.cgroup.populated()
 
     def leader(self) -> int | None:
         """The host's process 1, as this machine numbers it."""

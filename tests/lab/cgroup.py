@@ -1,8 +1,8 @@
 """One host's control group: end everything in it, freeze it, slow it down, bound its memory.
 
 cgroup v2 gives the kill and the freezer. A limit goes to v2 as well, unless its controller is bound to a v1
-hierarchy (the hybrid layout): then the host's processes are moved into a v1 directory made for that limit, below
-the one that they are in, so that whoever accounts for them there still does.
+hierarchy (the hybrid layout): then the host's processes are moved into a v1 directory made for that limit,
+below the one that they are in, so that whoever accounts for them there still does.
 """
 
 from __future__ import annotations
@@ -70,8 +70,11 @@ class Cgroup:
         (self.directory / "cgroup.freeze").write_text(wanted)
         self._await_event("frozen", wanted, timeout)
 
-    def frozen(self) -> bool:
-        return (self.directory / "cgroup.freeze").read_text().strip() == "1"
+    def populated(self) -> bool:
+        """Something runs in here."""
+        with suppress(FileNotFoundError):
+            return dict(_pairs(self.directory / "cgroup.events")).get("populated") == "1"
+        return False
 
     def await_end(self, timeout: float) -> None:
         """Wait until nothing runs in here any more."""

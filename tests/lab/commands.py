@@ -1,4 +1,4 @@
-"""The machine's own tools (ip, mount, iptables, ssh-keygen…), called with argument lists, never by a shell."""
+"""The machine's own tools (ip, mount, iptables…), called with argument lists, never through a shell."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, Protocol
 from tests.lab.body import Body
 
 Lasts = Literal["until-boot", "outside", "on-disk"]
-"""What a restart does to a fault: it ends; it is begun again, being no part of the host; it is still there."""
+"""What a restart does to a fault: it ends; it is begun again, as no part of the host; it is still there."""
 
 
 class Fault(Protocol):

@@ -25,7 +25,7 @@ class Case:
 
 
 class Form(Protocol):
-    """Commands inside a host: switch sshd off and on, wait until it is booted, begin a clean shutdown."""
+    """Commands inside a host: switch sshd off and on, say whether it has booted, begin a clean shutdown."""
 
     @property
     def sshd_stop(self) -> str: ...
@@ -34,7 +34,7 @@ class Form(Protocol):
     def sshd_start(self) -> str: ...
 
     @property
-    def ready(self) -> str: ...
+    def is_ready(self) -> str: ...
 
     @property
     def shut_down(self) -> str: ...
@@ -52,7 +52,7 @@ class Systemd:
 
     sshd_stop: str = "systemctl stop ssh.service"
     sshd_start: str = "systemctl start ssh.service"
-    ready: str = "systemctl is-system-running --wait"
+    is_ready: str = "systemctl is-system-running --wait | grep -Eqx 'running|degraded'"
     shut_down: str = "systemctl poweroff"
 
     def script(self, case: Case) -> str:
@@ -81,7 +81,7 @@ class Light:
 
     sshd_stop: str = "kill $(cat /run/sshd.pid)"
     sshd_start: str = "/usr/sbin/sshd"
-    ready: str = "true"
+    is_ready: str = "true"
     shut_down: str = "kill -TERM -1; kill -USR1 1"
 
     def script(self, case: Case) -> str:

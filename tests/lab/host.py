@@ -31,7 +31,7 @@ FAULTS: dict[str, type[Fault]] = {
         power_faults.Slow,
         power_faults.SmallMemory,
         system_faults.FullDisk,
-        system_faults.ReadOnlyDisk,
+        system_faults.ReadOnly,
         system_faults.SshdStopped,
         system_faults.NoPython,
         system_faults.DeadDns,
@@ -163,8 +163,8 @@ class Host(Body):
     def fill_inodes(self, path: str) -> Begun:
         return self.begin(system_faults.FullDisk(path, True))
 
-    def read_only_disk(self) -> Begun:
-        return self.begin(system_faults.ReadOnlyDisk())
+    def read_only(self, path: str) -> Begun:
+        return self.begin(system_faults.ReadOnly(path))
 
     def without_sshd(self) -> Begun:
         return self.begin(system_faults.SshdStopped())

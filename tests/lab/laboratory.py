@@ -1,7 +1,7 @@
 """A lab: hosts on one bridge, brought up together and taken away together.
 
-`Lab.up` writes a claim, then makes what it names; `take_down` removes whatever carries the claim's names, so it
-also cleans up after a crash. `Lab.attach` finds a lab that another process brought up.
+`Lab.up` writes a claim, then makes what it names; `take_down` removes whatever carries the claim's names, so
+it also cleans up after a crash. `Lab.attach` finds a lab that another process brought up.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.lab import access, network
+from tests.lab.body import HostIsDown
 from tests.lab.cgroup import Cgroup
 from tests.lab.claim import Claim, Owner, read_claims, stake
 from tests.lab.commands import CommandFailed, attempt, call
@@ -161,7 +162,10 @@ class Lab:
 def _restore(host: Host) -> None:
     touched = bool(host.faults()) or not host.is_on()
     host.heal()
-    host.boot()
+    try:
+        host.boot()
+    except HostIsDown:  # it was on its way down
+        host.boot()
     if touched:
         done = host.ssh("true")
         if done.returncode != 0:

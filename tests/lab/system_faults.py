@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,13 +18,13 @@ DEAD_RESOLVER = "nameserver 192.0.2.1\noptions timeout:5 attempts:2\n"
 
 
 def put_aside(file: Path) -> None:
-    if file.exists():
+    if os.path.lexists(file):
         file.rename(file.with_name(file.name + ASIDE))
 
 
 def put_back(file: Path) -> None:
     aside = file.with_name(file.name + ASIDE)
-    if aside.exists():
+    if os.path.lexists(aside):
         aside.replace(file)
 
 
@@ -57,18 +58,21 @@ class FullDisk:
 
 
 @dataclass(frozen=True)
-class ReadOnlyDisk:
-    """The root file system can only be read, as after an error of the disk."""
+class ReadOnly:
+    """What is below a directory can only be read."""
 
-    name: ClassVar[str] = "read-only-disk"
+    name: ClassVar[str] = "read-only"
     lasts: ClassVar[Lasts] = "until-boot"
+    path: str
 
     def begin(self, host: Body) -> None:
-        host.do("mount -o remount,bind,ro /")
+        path = shlex.quote(self.path)
+        host.do(f"mount --bind {path} {path} && mount -o remount,bind,ro {path}")
 
     def end(self, host: Body) -> None:
         if host.is_on():
-            host.do("mount -o remount,bind,rw /")
+            path = shlex.quote(self.path)
+            host.do(f"while mountpoint -q {path} && ! [ -w {path} ]; do umount -l {path}; done")
 
 
 @dataclass(frozen=True)

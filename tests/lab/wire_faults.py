@@ -1,6 +1,8 @@
 """Faults of the network, in the host's own network namespace or on its cable.
 
 Firewall rules stand on the host's side of the cable. A rule is inserted at the top, so the latest fault wins.
+They concern IP, not ARP: a cut host is one that does not answer, not one that has no route. What differs from a
+real cut: a program on the host that sends UDP is told at once that it may not.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ class FirewallFault:
 
 
 def _sides(direction: Direction) -> Iterator[tuple[str, str, str]]:
-    """(chain, interface option, option for the other end's address) of each direction, as the host sees it."""
+    """(chain, interface option, option for the other end's address) a direction, as the host sees it."""
     if direction in ("both", "in"):
         yield "INPUT", "-i", "-s"
     if direction in ("both", "out"):
@@ -96,7 +98,9 @@ class Reset(FirewallFault):
     def rules(self) -> Iterator[Rule]:
         reject = ("-j", "REJECT", "--reject-with", "tcp-reset")
         yield ("INPUT", "-i", "eth0", "-p", "tcp", "--dport", str(self.port), *reject)
-        yield ("OUTPUT", "-o", "eth0", "-p", "tcp", "--sport", str(self.port), *reject)
+        # The resets themselves must get out.
+        others = ("!", "--tcp-flags", "RST", "RST")
+        yield ("OUTPUT", "-o", "eth0", "-p", "tcp", "--sport", str(self.port), *others, *reject)
 
 
 @dataclass(frozen=True)

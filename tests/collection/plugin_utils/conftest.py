@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.toft.fleet.plugins.plugin_utils import masters
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport, from_vars
 
 
@@ -188,10 +189,13 @@ def shared_sshd(keys: Keys) -> Iterator[Sshd]:
 
 @pytest.fixture
 def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A runtime directory of this test's own."""
+    """A runtime directory of this test's own. At its end no master and no socket may be left."""
     directory = Path(tempfile.mkdtemp(prefix="toft-run-", dir="/tmp"))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
     yield directory
+    masters.close_all()
+    wait_until(lambda: not processes_naming(str(directory)), "the masters are gone")
+    assert [path for path in directory.rglob("*") if not path.is_dir()] == []
     shutil.rmtree(directory)
 
 

@@ -77,7 +77,8 @@ def offload(
 
 
 def _follow(session: Session, started: Started, control: Control, stdin: Stdin | None) -> Followed:
-    return follow(session.fleet, started.job, Wishes(put_out, session.say, control, stdin))
+    write = beside_json if session.options.json else put_out
+    return follow(session.fleet, started.job, Wishes(write, session.say, control, stdin))
 
 
 def put_out(stream: str, data: bytes) -> None:
@@ -85,8 +86,15 @@ def put_out(stream: str, data: bytes) -> None:
     write_all(1 if stream == "stdout" else 2, data)
 
 
+def beside_json(stream: str, data: bytes) -> None:
+    """With --json, stdout is for the record; all that the command says goes to stderr."""
+    write_all(2, data)
+
+
 def report(session: Session, followed: Followed) -> int:
-    """After the last byte: what the exit code alone does not say, or the record as JSON on stderr's side."""
+    """After the last byte: what the exit code alone does not say, and the record if JSON is wanted."""
+    if session.options.json:
+        sys.stdout.write(as_json(followed.job.to_dict()))
     if followed.detached:
         session.complain(f"let go; job {followed.job.id} runs on {followed.job.node}: toft attach {followed.job.id}")
     elif text := ending(followed.job):

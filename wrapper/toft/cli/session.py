@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from toft.cli.terminal import Palette, clean
+from toft.cli.terminal import Palette, as_json, clean
 from toft.fleet.failures import Failure
 from toft.fleet.fleet import Fleet, assemble
 
@@ -157,6 +157,11 @@ def root(app: typer.Typer, version: Callable[[bool], None]) -> None:
     app.callback()(callback)
 
 
+def _as_value(failure: Failure) -> dict[str, Any]:
+    error = {"message": failure.message, "hint": failure.hint, "node": failure.node}
+    return {"error": error, "exit_code": failure.exit_code, "origin": "toft"}
+
+
 def guarded(session: Session, run: Callable[[Session], int | None]) -> int:
     """Run, and end as the contract says: the one place where a failure becomes words and a code."""
     try:
@@ -165,6 +170,8 @@ def guarded(session: Session, run: Callable[[Session], int | None]) -> int:
         session.complain(failure.message)
         if failure.hint:
             session.complain(f"try: {failure.hint}")
+        if session.options.json:
+            sys.stdout.write(as_json(_as_value(failure)))
         if session.options.debug:
             raise
         return failure.exit_code

@@ -1,0 +1,99 @@
+"""The command `toft` for tests: run as a person runs it, with configuration and records of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TOFT = str(Path(sys.executable).with_name("toft"))
+
+
+@dataclass
+class Toft:
+    """`home` holds configuration, state and cache; `inventory` is passed with -i when there is one."""
+
+    home: Path
+    inventory: Path | None = None
+    env: dict[str, str] = field(default_factory=dict)
+    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def argv(self, *words: str) -> list[str]:
+        return [TOFT, *(["-i", str(self.inventory)] if self.inventory else []), *words]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        mine = {k: v for k, v in os.environ.items() if not k.startswith(("TOFT_", "ANSIBLE_", "XDG_"))}
+        here = {f"XDG_{kind}_HOME": str(self.home / kind.lower()) for kind in ("CONFIG", "STATE", "CACHE")}
+        return mine | here | self.env
+
+    def __call__(
+        self, *words: str, given: bytes | None = None, timeout: float = 120, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        source: dict[str, Any] = {"stdin": subprocess.DEVNULL} if given is None else {"input": given}
+        return subprocess.run(
+            self.argv(*words), capture_output=True, env=self.environment, timeout=timeout, cwd=cwd, check=False, **source
+        )
+
+    def begin(self, *words: str, **settings: Any) -> subprocess.Popen[bytes]:
+        """Start it and go on; whatever is still running at the end of the test is killed."""
+        settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | settings
+        process = subprocess.Popen(self.argv(*words), env=self.environment, start_new_session=True, **settings)
+        self.started.append(process)
+        return process
+
+    def json(self, *words: str, **settings: Any) -> Any:
+        done = self("--json", *words, **settings)
+        try:
+            return json.loads(done.stdout)
+        except ValueError:
+            pytest.fail(f"no JSON from {words}: {done.stdout[:300]!r} {done.stderr[-2000:].decode()}")
+
+    def jobs(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.json("jobs", "--all")["jobs"]
+        return found
+
+    def end(self) -> None:
+        for process in self.started:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            for stream in (process.stdin, process.stdout, process.stderr):
+                if stream:
+                    stream.close()
+            process.wait()
+
+
+@pytest.fixture
+def toft(tmp_path: Path) -> Iterator[Toft]:
+    """toft without an inventory: this machine is the fleet."""
+    command = Toft(tmp_path / "home")
+    yield command
+    command.end()
+
+
+@pytest.fixture
+def lab_toft(tmp_path: Path, lab: Any) -> Iterator[Toft]:
+    """toft with the lab's inventory."""
+    command = Toft(tmp_path / "home", lab.inventory)
+    yield command
+    command.end()
+
+
+def until(ask: Callable[[], Any], *, within: float = 30, every: float = 0.05, what: str = "it") -> Any:
+    """The first true answer; a test that waits for nothing in particular is a test that fails."""
+    end = time.monotonic() + within
+    while time.monotonic() < end:
+        answer = ask()
+        if answer:
+            return answer
+        time.sleep(every)
+    pytest.fail(f"{what} did not happen within {within:g} s")
