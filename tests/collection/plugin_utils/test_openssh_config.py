@@ -1,4 +1,4 @@
-"""What an SSH configuration names: cases/openssh_config.json, each held against what ssh itself says (`ssh -G`)."""
+"""What an SSH configuration names: cases/openssh_config.json, held against `ssh -G`."""
 
 from __future__ import annotations
 
@@ -85,6 +85,6 @@ def test_a_missing_configuration_and_a_pipe(home: Path) -> None:
 
 def test_many_files_end(home: Path) -> None:
     """Two includes a file, each of both files: 2^16 readings without a bound."""
-    files = {name: "Include a b\nHost x\n" for name in ("a", "b")}
+    files = dict.fromkeys(("a", "b"), "Include a b\nHost x\n")
     path = write(home, {"config": "Include a b\n", "files": files})
     assert [alias.name for alias in openssh_config.read(path, home)[0]] == ["x"]
