@@ -32,6 +32,8 @@ FLAGS = ("-I", "-S", "-X", "utf8")
 ALL = (
     "frames",
     "jobs",
+    "account",
+    "intake",
     "processes",
     "spawn",
     "login",
