@@ -22,6 +22,9 @@ from tests.lab.forms import FORMS, Case
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LISTENING = "0A"
 
+# A host is a child of this machine's process 1, and inherits neither our environment nor our signal settings.
+LAUNCH = ("setsid", "--fork", "env", "--ignore-environment", "--default-signal", f"PATH={PATH}")
+
 
 class HostIsDown(Exception):
     """Nothing runs on this host."""
@@ -60,9 +63,8 @@ class Body:
         self.cgroup.create()
         script = self.form.script(self._case())
         with open(self.directory / "console.log", "ab") as console:
-            # setsid --fork: the host is a child of this machine's process 1, not of ours.
             subprocess.run(
-                ["setsid", "--fork", "unshare", "--mount", "--propagation=private", "sh", "-c", script],
+                [*LAUNCH, "unshare", "--mount", "--propagation=private", "sh", "-c", f"umask 022\n{script}"],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
@@ -88,7 +90,9 @@ class Body:
         """Raises HostIsDown if it is not even on."""
         if not self.is_on():
             raise HostIsDown(self.name)
-        return self.listens() and self.run(self.form.is_ready).returncode == 0
+        if not self.listens():
+            return False
+        return not self.form.is_ready or self.run(self.form.is_ready).returncode == 0
 
     def power_cut(self) -> None:
         """As if the plug were pulled: no packet leaves any more, not even the end of a connection."""
@@ -135,10 +139,12 @@ class Body:
         timeout: float = 60,
         check: bool = False,
         text: bool = True,
+        native: bool = False,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command inside the host without the network; a string is for `sh -c`.
 
-        What it starts is outside the host's control group: it also runs while the host is frozen or slow.
+        What it starts is outside the host's control group, so it also runs while the host is frozen or slow.
+        A `native` command is in it, and shares the host's fate: so start what is to stay.
         """
         leader = self.leader()
         if leader is None:
@@ -147,8 +153,19 @@ class Body:
         argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
         home = "/root" if user == "root" else f"/home/{user}"
         as_user = [] if user == "root" else ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
+        joining = ["sh", "-c", self.cgroup.join_script("native") + 'exec "$@"', "sh"] if native else []
         return subprocess.run(
-            ["nsenter", "--target", str(leader), "--all", f"--root={top}", f"--wd={top}", *as_user, *argv],
+            [
+                *joining,
+                "nsenter",
+                "--target",
+                str(leader),
+                "--all",
+                f"--root={top}",
+                f"--wd={top}",
+                *as_user,
+                *argv,
+            ],
             input=given,
             stdin=subprocess.DEVNULL if given is None else None,
             capture_output=True,
@@ -158,9 +175,9 @@ class Body:
             env={"PATH": PATH, "HOME": home, "USER": user, "LOGNAME": user, "LANG": "C.UTF-8"},
         )
 
-    def do(self, command: str) -> str:
+    def do(self, command: str, *, native: bool = False) -> str:
         """Run a shell command inside that must succeed; its output."""
-        done = self.run(command)
+        done = self.run(command, native=native)
         if done.returncode != 0:
             raise CommandFailed([self.name, command], done.returncode, done.stderr)
         return done.stdout
@@ -203,7 +220,7 @@ class Body:
         self._await(lambda: not self.ssh_ports() & self.listening_ports(), "sshd still listens")
 
     def start_sshd(self) -> None:
-        self.do(self.form.sshd_start)
+        self.do(self.form.sshd_start, native=True)
         self._await(self.listens, "sshd does not listen")
 
     def _await(self, holds: Callable[[], bool], complaint: str, timeout: float = 10) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PERIOD_US = 100_000
+LIMITED = ("cpu", "memory")
 
 
 def unified_root() -> Path | None:
@@ -48,11 +49,18 @@ class Cgroup:
 
     def create(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        for parent in list(self.directory.parents)[: self.path.count("/") + 1]:
+        for parent in [self.directory, *self.directory.parents][: self.path.count("/") + 2]:
             for controller in ("cpu", "memory", "pids"):
                 # One that a v1 hierarchy holds cannot be enabled here.
                 with suppress(OSError):
                     (parent / "cgroup.subtree_control").write_text(f"+{controller}")
+
+    def join_script(self, leaf: str) -> str:
+        """Shell words by which a process moves itself, and what it will start, to a leaf of this group."""
+        leaf_directory = self.directory / leaf
+        leaf_directory.mkdir(exist_ok=True)
+        limits = [found for name in LIMITED for found in self._legacy_directories(name)]
+        return "".join(f"echo $$ > {found}/cgroup.procs; " for found in [leaf_directory, *limits])
 
     def processes(self) -> Iterator[int]:
         for directory in _below(self.directory):
@@ -126,11 +134,12 @@ class Cgroup:
                 with suppress(ProcessLookupError):
                     register.write_text(str(pid))
 
-    def _lift_legacy(self, controller: str) -> None:
+    def _legacy_directories(self, controller: str) -> list[Path]:
         top = _mount_point("cgroup", controller)
-        if top is None:
-            return
-        for directory in [found for found in _below(top) if found.name == self._legacy_name]:
+        return [] if top is None else [found for found in _below(top) if found.name == self._legacy_name]
+
+    def _lift_legacy(self, controller: str) -> None:
+        for directory in self._legacy_directories(controller):
             while pids := (directory / "cgroup.procs").read_text().split():
                 with suppress(ProcessLookupError):
                     (directory.parent / "cgroup.procs").write_text(pids[0])
@@ -140,7 +149,7 @@ class Cgroup:
         """Take the directories away, the innermost first. Nothing may be running in them."""
         for directory in reversed(list(_below(self.directory))):
             directory.rmdir()
-        for controller in ("cpu", "memory"):
+        for controller in LIMITED:
             self._lift_legacy(controller)
 
 

@@ -1,8 +1,8 @@
 """Labs for tests: `lab` (n1, n2, n3 under systemd) and `light_lab` (a hundred hosts with sshd alone).
 
-Each is brought up once in a test session, when a test first asks for it. After every test all faults are ended,
-hosts that are off are booted, and a host that something was done to must answer by ssh; a lab that cannot be
-restored fails that test. A test that uses a lab carries the marker `lab` by itself.
+Each is brought up once in a test session, when a test first asks for it. After every test all faults are
+ended, hosts that are off are booted, and a host that something was done to must answer by ssh; a lab that
+cannot be restored fails that test. A test that uses a lab carries the marker `lab` by itself.
 
 Where a machine cannot hold a lab these tests are skipped, and the reason is said; with CI=true they fail.
 """
@@ -29,10 +29,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def lab_machine() -> None:
     """This machine can hold a lab; for tests that bring up labs of their own."""
-    reason = why_not()
+    demand_machine(why_not(), in_ci=os.environ.get("CI") == "true")
+
+
+def demand_machine(reason: str | None, *, in_ci: bool) -> None:
+    """Skip the test if there is a reason why this machine cannot hold a lab; in CI fail it."""
     if reason is None:
         return
-    if os.environ.get("CI") == "true":
+    if in_ci:
         pytest.fail(f"CI must run the lab's tests: {reason}", pytrace=False)
     pytest.skip(reason)
 

@@ -25,7 +25,7 @@ class Case:
 
 
 class Form(Protocol):
-    """Commands inside a host: switch sshd off and on, say whether it has booted, begin a clean shutdown."""
+    """Commands inside a host: switch sshd off and on, say whether it has booted (if it can tell), shut down."""
 
     @property
     def sshd_stop(self) -> str: ...
@@ -43,7 +43,15 @@ class Form(Protocol):
 
 
 def _join(group: Path) -> str:
-    return f"mkdir -p {group}; echo $$ > {group}/cgroup.procs"
+    """Fails where the host's own group is gone: the lab has been taken down meanwhile."""
+    return f"[ -d {group} ] || mkdir {group} || exit; echo $$ > {group}/cgroup.procs || exit"
+
+
+def _new_clock() -> str:
+    """Where the kernel has time namespaces: what runs under this begins its uptime now."""
+    if not Path("/proc/self/ns/time").exists():
+        return ""
+    return "unshare --time --boottime=-$(cut -d. -f1 /proc/uptime) --fork --kill-child"
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,7 @@ mkdir -p /run/systemd/nspawn && mount -t tmpfs tmpfs /run/systemd/nspawn
 {_join(case.cgroup / "loop")}
 export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_NSPAWN_API_VFS_WRITABLE=network
 while :; do
-    ({_join(case.cgroup / "box")}; exec {nspawn})
+    ({_join(case.cgroup / "box")}; exec {_new_clock()} {nspawn})
     [ $? = 133 ] || break
 done
 """
@@ -77,18 +85,18 @@ done
 
 @dataclass(frozen=True)
 class Light:
-    """sshd and a shell as process 1 that reaps. Its boot id is its own, as a real host's."""
+    """sshd and a shell as process 1 that reaps. It has a boot id of its own, as nspawn's do."""
 
     sshd_stop: str = "kill $(cat /run/sshd.pid)"
     sshd_start: str = "/usr/sbin/sshd"
-    is_ready: str = "true"
+    is_ready: str = ""
     shut_down: str = "kill -TERM -1; kill -USR1 1"
 
     def script(self, case: Case) -> str:
         inner = self._process_one(case)
         return f"""
 {_join(case.cgroup / "box")}
-exec nsenter --net=/run/netns/{case.netns} \\
+exec nsenter --net=/run/netns/{case.netns} {_new_clock()} \\
     unshare --mount --propagation=private --pid --uts --ipc --cgroup --fork --kill-child \\
     sh -c {shlex.quote(inner)}
 """

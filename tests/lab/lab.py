@@ -9,6 +9,7 @@ import argparse
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -71,9 +72,10 @@ def _parser() -> argparse.ArgumentParser:
 def _up(arguments: argparse.Namespace) -> int:
     began = time.monotonic()
     count = arguments.hosts if arguments.hosts is not None else (0 if arguments.light else 3)
-    # A signal that comes while it is being brought up is kept until it can be taken down whole.
-    signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    # A signal that comes while it is being brought up waits until it can be taken down whole.
+    asked_to_end = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: asked_to_end.set())
     lab = Lab.up(
         system_names(count),
         light_names(arguments.light),
@@ -85,7 +87,7 @@ def _up(arguments: argparse.Namespace) -> int:
     print(_description(lab, time.monotonic() - began), flush=True)
     if not arguments.keep:
         print("Ctrl-C takes it down.", flush=True)
-        signal.sigwait(signals)
+        asked_to_end.wait()
         lab.down()
     return 0
 

@@ -22,7 +22,7 @@ from tests.lab.machine import cache_directory
 PACKAGES = (
     *("systemd", "systemd-sysv", "libpam-systemd", "dbus"),
     *("openssh-server", "sudo", "rsync", "python3", "ca-certificates", "iproute2", "procps"),
-    *("git", "make", "gcc", "libc6-dev"),
+    *("git", "make", "gcc", "libc6-dev", "faketime"),
     *("fish", "tcsh", "zsh"),
 )
 
@@ -37,7 +37,7 @@ rm -f /etc/ssh/ssh_host_* /var/lib/dbus/machine-id /etc/hostname /etc/resolv.con
 : > /etc/resolv.conf
 echo LANG=C.UTF-8 > /etc/default/locale
 for unit in console-getty.service getty@tty1.service apt-daily.timer apt-daily-upgrade.timer \
-    e2scrub_all.timer e2scrub_reap.service fstrim.timer systemd-timesyncd.service; do
+    dpkg-db-backup.timer man-db.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer; do
     ln -sf /dev/null "/etc/systemd/system/$unit"
 done
 """

@@ -1,8 +1,8 @@
 """Faults of the network, in the host's own network namespace or on its cable.
 
 Firewall rules stand on the host's side of the cable. A rule is inserted at the top, so the latest fault wins.
-They concern IP, not ARP: a cut host is one that does not answer, not one that has no route. What differs from a
-real cut: a program on the host that sends UDP is told at once that it may not.
+They concern IP, not ARP: a cut host is one that does not answer, not one that has no route. What differs from
+a real cut: a program on the host that sends UDP is told at once that it may not.
 """
 
 from __future__ import annotations
