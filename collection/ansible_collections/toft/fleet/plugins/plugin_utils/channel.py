@@ -21,15 +21,20 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
+from ansible_collections.toft.fleet.plugins.plugin_utils import masters, mux
 from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause, cause, explain
-from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport, ssh_argv
+from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport, ssh_argv, ssh_environment
 
 CHUNK = 65536
 LINGER = 2.0
 """Seconds of silence after a program's end that its still open output is waited for (a child may hold it)."""
+SESSION = 3.0
+"""Seconds that a node has to open a session in a connection that is there; it takes one round trip."""
+BROKEN = ("gone", "timeout", "protocol")
 MAX_OUTPUT = 16 * 1024 * 1024
 
 
@@ -144,7 +149,11 @@ def open(transport: Transport, command: str, *, deadline: float, term: str | Non
         return _spawn("local", ["/bin/sh", "-c", command], os.environ, lambda code, stderr: None, transport)
     if transport.kind != "ssh":
         return cause("ssh_failed", transport, detail=transport.reason)
-    return open_plain(transport, command, deadline=deadline, term=term)
+    try:
+        kept = _open_kept(transport, command, deadline, term)
+    except OSError as error:
+        return cause("ssh_failed", transport, detail=f"no pipe: {error.strerror}")
+    return kept if kept is not None else open_plain(transport, command, deadline=deadline, term=term)
 
 
 def open_plain(
@@ -157,10 +166,63 @@ def open_plain(
     return _spawn(
         "ssh",
         argv,
-        ssh_environment(term),
+        ssh_environment(os.environ, term),
         lambda code, stderr: _ssh_failure(transport, code, stderr),
         transport,
     )
+
+
+def _open_kept(
+    transport: Transport, command: str, deadline: float, term: str | None
+) -> Channel | Cause | None:
+    """A session of the kept-open master; None if it takes a connection of its own.
+
+    A master that was there already may be the remains of a host that is gone or was restarted: it has SESSION
+    seconds to answer, and is then dropped and opened afresh, once.
+    """
+    path = masters.socket_path(transport)
+    if isinstance(path, Cause):
+        return None
+    number = masters.seen(path)
+    opened: Channel | mux.Failure = mux.Failure("gone", "")
+    if number is not None:
+        opened = _session(transport, path, command, min(deadline, time.monotonic() + SESSION), term)
+        if isinstance(opened, mux.Failure) and opened.kind in BROKEN:
+            masters.drop(path, number)
+    if isinstance(opened, mux.Failure) and opened.kind in BROKEN:
+        fresh = masters.ensure(transport, deadline)
+        if isinstance(fresh, Cause):
+            return None if fresh.code == "no_control_socket" else fresh
+        opened = _session(transport, fresh, command, deadline, term)
+    if isinstance(opened, Channel):
+        return opened
+    return _session_failure(transport, opened)
+
+
+def _session(
+    transport: Transport, path: Path, command: str, deadline: float, term: str | None
+) -> Channel | mux.Failure:
+    # Fresh pipes for each try: a master that hangs keeps its ends of the old ones.
+    near, far = pipes()
+    session = mux.open_session(path, command, far, deadline, term=term)
+    close_all(far)
+    if isinstance(session, mux.Failure):
+        close_all(near)
+        return session
+    return Channel("mux", near, session, lambda code, stderr: _lost(transport, session))
+
+
+def _session_failure(transport: Transport, failure: mux.Failure) -> Cause | None:
+    if failure.kind in ("refused", "denied"):
+        # MaxSessions, mostly: ten sessions in one connection unless sshd is told otherwise.
+        return None
+    codes = {"gone": "connection_lost", "timeout": "timeout", "scarce": "ssh_failed"}
+    code = codes.get(failure.kind, "protocol")
+    return cause(code, transport, detail=failure.detail)
+
+
+def _lost(transport: Transport, session: mux.Session) -> Cause | None:
+    return cause("connection_lost", transport) if session.lost else None
 
 
 def run(
@@ -193,16 +255,6 @@ def exchange(
 ) -> Completed | Cause:
     """The same over a channel that is open; whoever opened it closes it."""
     return _Exchange(transport, channel, input_bytes, max_output).run(deadline)
-
-
-def ssh_environment(term: str | None = None) -> dict[str, str]:
-    """Our environment for ssh, without the locale: many configurations send it, and the node may not have
-    it.
-    """
-    kept = {
-        name: value for name, value in os.environ.items() if name != "LANG" and not name.startswith("LC_")
-    }
-    return {**kept, "TERM": term} if term is not None else kept
 
 
 class _Exchange:
@@ -246,7 +298,7 @@ class _Exchange:
             self._read(fd)
         elif fd == self._channel.stdin:
             self._write()
-        else:
+        elif self._channel.wait(time.monotonic()) is not None:
             self._poll.unregister(fd)
             self._ended = True
 

@@ -58,6 +58,8 @@ ANSIBLE_ONLY: Mapping[str, str] = {
     "ansible_ssh_private_key_passphrase": "a key's passphrase",
     "ansible_ssh_pkcs11_provider": "a PKCS#11 provider",
 }
+PERSIST = 300
+"""Seconds that an idle master stays: its keepalive every two seconds is not free on a battery."""
 POSIX_SHELLS = frozenset({"", "sh", "bash", "dash", "ash", "zsh", "ksh", "fish", "csh"})
 
 # ssh's own option letters. The second set would turn a session into something else: a background process
@@ -163,9 +165,12 @@ def ssh_options(
             }
         ),
     }
+    if master:
+        ours["ControlPersist"] = str(PERSIST)
     words = [word for key, value in ours.items() for word in ("-o", f"{key}={value}")]
+    # -N -f: no session of its own, and into the background once logged in.
     # -x: no xauth for sessions without a window. -T/-tt stand last, because ssh takes the last of these.
-    return [*words, *transport.options, "-x", "-tt" if term else "-T"]
+    return [*words, *transport.options, *(["-N", "-f"] if master else []), "-x", "-tt" if term else "-T"]
 
 
 def ssh_argv(
@@ -181,6 +186,12 @@ def ssh_argv(
     """
     options = ssh_options(transport, control_path, master=master, term=term)
     return ["ssh", *options, "--", transport.destination, *([command] if command is not None else [])]
+
+
+def ssh_environment(environ: Mapping[str, str], term: str | None = None) -> dict[str, str]:
+    """The environment for ssh, without the locale: many configurations send it, and nodes may not have it."""
+    kept = {name: value for name, value in environ.items() if name != "LANG" and not name.startswith("LC_")}
+    return kept if term is None else {**kept, "TERM": term}
 
 
 def jump_hosts(options: Iterable[str]) -> str:

@@ -1,0 +1,357 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The ssh masters that are kept open, one for each way of reaching a node.
+
+A master is an `ssh -M -N -f` that listens on a control socket in a private directory. The socket's name is
+a hash of everything that decides where the connection goes and how, so different options never share one. A
+lock file beside it lets one process at a time open a master; the others find it open.
+
+A master ends by itself after some idle minutes, and within six seconds of silence when its host is gone
+(ServerAliveInterval, see transport.py). One that does not answer is dropped, and `ensure` opens another.
+
+A `deadline` is a value of time.monotonic().
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import functools
+import hashlib
+import json
+import os
+import random
+import re
+import signal
+import stat
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ansible_collections.toft.fleet.plugins.plugin_utils import mux
+from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause, cause, explain
+from ansible_collections.toft.fleet.plugins.plugin_utils.transport import (
+    Transport,
+    jump_hosts,
+    ssh_argv,
+    ssh_environment,
+)
+
+ALIVE = 1.0
+"""Seconds for a local process to say that it is there."""
+KEY_EXCHANGE = 1.0
+"""Seconds after which an opening ssh is waiting for the network and not for the processor."""
+SUN_PATH = 103
+"""The shortest limit for a socket's path (macOS)."""
+NAME = re.compile(r"m-[0-9a-f]{16}\Z")
+SUFFIX = 17
+"""ssh binds the socket under its name, a dot and 16 letters first, and then links it."""
+
+
+def ensure(transport: Transport, deadline: float) -> Path | Cause:
+    """The control socket of a live master for this node, opened if there is none.
+
+    The cause `no_control_socket` says that masters cannot be had here, which says nothing about the node.
+    """
+    path = socket_path(transport)
+    if isinstance(path, Cause):
+        return path
+    if _alive(path, deadline):
+        return path
+    try:
+        with _lock(path, deadline) as held:
+            if not held:
+                return cause("timeout", transport)
+            if _alive(path, deadline):
+                return path
+            path.unlink(missing_ok=True)
+            return _open_in_turn(transport, path, deadline)
+    except OSError as error:
+        # A full disk, or no descriptor left.
+        return cause("no_control_socket", transport, detail=error.strerror or str(error))
+
+
+def socket_path(transport: Transport) -> Path | Cause:
+    """Where this node's control socket is or would be."""
+    where = directory()
+    if isinstance(where, str):
+        return cause("no_control_socket", transport, detail=where)
+    return where / f"m-{_fingerprint(transport)}"
+
+
+def seen(path: Path) -> int | None:
+    """Which socket is there now, as a number for `drop`; None if there is none."""
+    try:
+        return path.lstat().st_ino
+    except OSError:
+        return None
+
+
+def drop(path: Path, number: int) -> None:
+    """Ends the master that failed us, unless another has taken its place already."""
+    if seen(path) == number:
+        mux.terminate(path, time.monotonic() + ALIVE / 2)
+    if seen(path) == number:
+        path.unlink(missing_ok=True)
+
+
+def close(transport: Transport) -> bool:
+    """Ends this node's master; True if there was one."""
+    path = socket_path(transport)
+    return not isinstance(path, Cause) and _close(path)
+
+
+def close_all() -> int:
+    """Ends every master of this user; how many there were."""
+    where = directory()
+    if isinstance(where, str):
+        return 0
+    paths = sorted(path for path in where.iterdir() if NAME.match(path.name))
+    closed = sum([_close(path) for path in paths])
+    for lock in where.glob("m-*.lock"):
+        _remove_lock(lock)
+    return closed
+
+
+def directory() -> Path | str:
+    """The private directory of the sockets, made if need be, or why there is none.
+
+    A place that cannot be used is passed over; a place that someone else has prepared is refused.
+    """
+    for parent, name in _places(os.environ, os.getuid()):
+        path = parent / name
+        fits = len(os.fsencode(path)) + len("/m-") + 16 + SUFFIX <= SUN_PATH
+        # ssh expands % and ${} in a control path.
+        if not fits or not re.fullmatch(r"[\w./+-]+", str(path), re.ASCII):
+            continue
+        try:
+            path.mkdir(mode=0o700, exist_ok=True)
+            return path if _is_private(path) else f"{path} is not ours alone"
+        except OSError:
+            continue
+    return "no directory is fit for sockets"
+
+
+def _places(environ: Mapping[str, str], uid: int) -> Iterator[tuple[Path, str]]:
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    if runtime.startswith("/"):
+        yield Path(runtime), "toft"
+    home = environ.get("HOME", "")
+    cache = environ.get("XDG_CACHE_HOME", "") or (f"{home}/.cache" if home.startswith("/") else "")
+    if cache.startswith("/"):
+        with contextlib.suppress(OSError):
+            Path(cache).mkdir(mode=0o700, exist_ok=True)
+        yield Path(cache), "toft-ssh"
+    yield Path("/tmp"), f"toft-{uid}"
+
+
+def _is_private(path: Path) -> bool:
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        return False
+    if found.st_mode & 0o077:
+        path.chmod(0o700)
+    return True
+
+
+def _fingerprint(transport: Transport) -> str:
+    """What decides where a connection goes: the destination, the options, and the configuration they refer
+    to.
+    """
+    config = _config_file(transport.options)
+    try:
+        found = config.stat()
+        version = [str(config), found.st_mtime_ns, found.st_size]
+    except OSError:
+        version = [str(config)]
+    facts = [transport.destination, transport.options, _working_directory(transport), version]
+    return hashlib.sha256(json.dumps(facts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _config_file(options: tuple[str, ...]) -> Path:
+    for i, word in enumerate(options):
+        if word == "-F" and i + 1 < len(options):
+            return Path(options[i + 1])
+        if word.startswith("-F"):
+            return Path(word[2:])
+    return Path(os.path.expanduser("~/.ssh/config"))
+
+
+def _working_directory(transport: Transport) -> str:
+    """The root, so that a master holds no directory busy; the present one if an option's file is relative
+    to it.
+    """
+    options = transport.options
+    files = [options[i + 1] for i, word in enumerate(options[:-1]) if word in ("-F", "-i")]
+    return os.getcwd() if any(file[:1] not in ("/", "~") for file in files) else "/"
+
+
+def _alive(path: Path, deadline: float) -> bool:
+    return isinstance(mux.check(path, min(deadline, time.monotonic() + ALIVE)), int)
+
+
+@contextlib.contextmanager
+def _lock(path: Path, deadline: float) -> Iterator[bool]:
+    """Holds the lock beside a socket; False if others held it until the deadline."""
+    lock = Path(f"{path}.lock")
+    fd = -1
+    try:
+        while fd < 0 and time.monotonic() < deadline:
+            fd = _try_lock(lock)
+            if fd < 0:
+                time.sleep(0.02)
+        yield fd >= 0
+    finally:
+        if fd >= 0:
+            os.close(fd)
+
+
+def _try_lock(lock: Path) -> int:
+    """A descriptor that holds the lock, or -1."""
+    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Somebody may have removed the file between our opening and locking it.
+        if os.fstat(fd).st_ino == seen(lock):
+            return fd
+    except BlockingIOError:
+        pass
+    os.close(fd)
+    return -1
+
+
+def _remove_lock(lock: Path) -> None:
+    fd = _try_lock(lock)
+    if fd >= 0:
+        lock.unlink(missing_ok=True)
+        os.close(fd)
+
+
+def _close(path: Path) -> bool:
+    failure = mux.terminate(path, time.monotonic() + ALIVE)
+    path.unlink(missing_ok=True)
+    return failure is None
+
+
+def _open_in_turn(transport: Transport, path: Path, deadline: float) -> Path | Cause:
+    """Opens a master when there is a place for it, and once more if sshd dropped the connection.
+
+    sshd (the jump host's, mostly) refuses some of many unauthenticated connections at random: MaxStartups.
+    """
+    places = _openings(os.getpid(), _jump(transport, deadline))
+    result: Path | Cause = cause("timeout", transport)
+    for pause in (0.0, random.uniform(0.1, 0.6)):
+        if time.monotonic() + pause >= deadline:
+            break
+        time.sleep(pause)
+        result = _open(transport, path, deadline, places)
+        if isinstance(result, Path) or result.code != "connection_lost":
+            break
+    return result
+
+
+@functools.cache
+def _openings(pid: int, jump: str) -> threading.BoundedSemaphore:
+    """Places for openings that go on at once in this process: few through one jump host (MaxStartups
+    10:30:100), else what the processors bear. A forked child counts anew, because its parent's threads are
+    not in it.
+    """
+    return threading.BoundedSemaphore(6 if jump else 16 * (os.cpu_count() or 1))
+
+
+def _jump(transport: Transport, deadline: float) -> str:
+    """The jump host, from the options, or from ssh itself if the configuration may have one."""
+    named = jump_hosts(transport.options)
+    if named or not _may_have_jumps(transport):
+        return named
+    argv = ["ssh", "-G", *transport.options, "--", transport.destination]
+    try:
+        told = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=max(0.1, min(2.0, deadline - time.monotonic())),
+            cwd=_working_directory(transport),
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    lines = (line.partition(" ") for line in told.stdout.decode("utf-8", "replace").splitlines())
+    return next((value for key, _, value in lines if key in ("proxyjump", "proxycommand")), "")
+
+
+def _may_have_jumps(transport: Transport) -> bool:
+    try:
+        text = _config_file(transport.options).read_text(errors="replace")
+    except OSError:
+        return False
+    return re.search(r"^\s*(?:proxy|include)", text, re.IGNORECASE | re.MULTILINE) is not None
+
+
+def _open(
+    transport: Transport, path: Path, deadline: float, places: threading.BoundedSemaphore
+) -> Path | Cause:
+    """Starts a master and waits until it has gone to the background, which ssh does once it is logged in."""
+    if not places.acquire(timeout=max(0.0, deadline - time.monotonic())):
+        return cause("timeout", transport)
+    with contextlib.ExitStack() as place, tempfile.TemporaryFile() as words:
+        place.callback(places.release)
+        try:
+            process = _start(transport, path, deadline, words.fileno())
+        except OSError as error:
+            return cause("ssh_failed", transport, detail=f"ssh cannot be started: {error.strerror}")
+        with process:
+            in_time = _ended(process, min(deadline, time.monotonic() + KEY_EXCHANGE))
+            # A dead host must not keep others waiting for its place.
+            place.close()
+            in_time = in_time or _ended(process, deadline)
+            if not in_time:
+                _kill(process, path)
+        words.seek(0)
+        return _opened(transport, path, process.returncode, words.read(65536), in_time)
+
+
+def _start(transport: Transport, path: Path, deadline: float, words: int) -> subprocess.Popen[bytes]:
+    """A master in a session of its own, so that no terminal's Ctrl-C and no parent's end reaches it.
+
+    Its stdout is a pipe that nothing is written to: the pipe's end tells that it went to the background.
+    """
+    left = max(1.0, deadline - time.monotonic())
+    within = dataclasses.replace(transport, connect_timeout=min(transport.connect_timeout, left))
+    return subprocess.Popen(
+        ssh_argv(within, str(path), master=True),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=words,
+        env=ssh_environment(os.environ),
+        cwd=_working_directory(transport),
+        start_new_session=True,
+    )
+
+
+def _ended(process: subprocess.Popen[bytes], deadline: float) -> bool:
+    try:
+        process.communicate(timeout=max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _kill(process: subprocess.Popen[bytes], path: Path) -> None:
+    # With its group: a ProxyCommand is in it.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    for half_made in path.parent.glob(f"{path.name}.{'?' * (SUFFIX - 1)}"):
+        half_made.unlink(missing_ok=True)
+
+
+def _opened(transport: Transport, path: Path, code: int, words: bytes, in_time: bool) -> Path | Cause:
+    if in_time and code == 0:
+        if seen(path) is not None:
+            return path
+        return cause("no_control_socket", transport, detail=words.decode("utf-8", "replace"))
+    return explain(transport, code if in_time else None, words, timed_out=not in_time)
