@@ -6,7 +6,7 @@ and gives it a boot line; that line skips its input up to a marker (whatever a s
 comes before it), reads the bundle and executes it. The bundle carries the sources of the node's
 modules; one is compiled only when it is imported, so an unused one costs its bytes and no more.
 
-    send      bundle() + request_bytes({"verb": "ping"})
+    send      request_bytes({"verb": "ping"}), which is the bundle for that verb and the request itself
     receive   Reader().feed(data), which skips all noise before the node's own marker
 """
 
@@ -16,6 +16,7 @@ import re
 import sys
 import zlib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,22 +30,25 @@ NOISE_KEPT = 4096
 PYTHONS = ("python3", "/opt/homebrew/bin/python3", "/usr/local/bin/python3", "/usr/bin/python3")
 FLAGS = ("-I", "-S", "-X", "utf8")
 
-ALL = (
-    "frames",
-    "jobs",
-    "account",
-    "intake",
-    "processes",
-    "spawn",
-    "login",
-    "orders",
-    "launch",
-    "streams",
-    "control",
-    "supervisor",
-    "attach",
-    "node",
-)
+ALWAYS = ("frames", "jobs", "account", "node")
+MODULES = {
+    "start": (
+        "intake",
+        "processes",
+        "spawn",
+        "login",
+        "orders",
+        "launch",
+        "streams",
+        "control",
+        "supervisor",
+    ),
+    "follow": ("control", "attach"),
+    "signal": ("control", "processes"),
+    "cancel": ("intake",),
+    "remove": ("intake",),
+    "list": ("intake",),
+}
 
 # One line, for `python -c`, inside double quotes inside single quotes: it has neither kind of quote, no
 # dollar, backtick, backslash or exclamation mark. Its words come as arguments. 70 means that a Python
@@ -104,10 +108,19 @@ class BadInterpreter(Exception):
         self.path = path
 
 
-def bundle() -> bytes:
-    """Everything that comes before the first request. Worth keeping: the same for every node."""
+def request_bytes(*requests: dict[str, Any]) -> bytes:
+    """All that is to be sent for these requests, which are answered one after the other."""
+    verbs = {str(request.get("verb")) for request in requests}
+    carried = bundle(frozenset(verbs & MODULES.keys()))
+    return carried + b"".join(frames.message(frames.REQUEST, request) for request in requests)
+
+
+@cache
+def bundle(verbs: frozenset[str]) -> bytes:
+    """What comes before the first request: the program, with what these verbs need of it."""
     folder = Path(__file__).parent.parent / "module_utils"
-    sources = {f"{PACKAGE}.{name}": _spare((folder / f"{name}.py").read_text("utf-8")) for name in ALL}
+    names = dict.fromkeys([*ALWAYS, *(name for verb in sorted(verbs) for name in MODULES[verb])])
+    sources = {f"{PACKAGE}.{name}": _spare((folder / f"{name}.py").read_text("utf-8")) for name in names}
     payload = zlib.compress(f"SOURCES = {sources!r}\n{LOADER % PACKAGE}".encode(), 9)
     return b"%s\n%d\n%s" % (MARKER.encode(), len(payload), payload)
 
@@ -116,10 +129,6 @@ def _spare(source: str) -> str:
     """The same lines without comments and docstrings."""
     bare = _COMMENT.sub("", source)
     return _DOCSTRING.sub(lambda found: found[1] + '""' + "\n" * found[0].count("\n"), bare)
-
-
-def request_bytes(request: dict[str, Any]) -> bytes:
-    return frames.message(frames.REQUEST, request)
 
 
 def command(python: str | None) -> str:
