@@ -7,11 +7,11 @@ import re
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from ansible_collections.toft.fleet.plugins.module_utils.sections import integer, percent
+from ansible_collections.toft.fleet.plugins.module_utils.sections import decimal, integer, percent
 
 DF_ROW = re.compile(
     r"\s(\d{1,18})\s+(\d{1,18})\s+(-?\d{1,18})\s+\d+%\s+"
-    r"(?:(\d{1,20})\s+(\d{1,20})\s+\d+%\s+)?/"
+    r"(?:([\d.]{1,20}[kMGTPE]?)\s+([\d.]{1,20}[kMGTPE]?)\s+\d+%\s+)?/"
 )
 """Blocks of 1 KiB: total, used, available; on macOS also inodes used and free. Names may hold blanks."""
 
@@ -52,9 +52,15 @@ def from_df(path: str, row: str, shared: bool = False) -> Optional[Disk]:
     full = percent(total - available, total) if shared else percent(used, used + available)
     if full is None:
         return None
-    inodes = [int(text) for text in match.group(4, 5) if text]
-    inodes_full = percent(inodes[0], sum(inodes)) if inodes else None
+    inodes = [count for count in map(scaled, match.group(4, 5)) if count is not None]
+    inodes_full = percent(inodes[0], sum(inodes)) if len(inodes) == 2 else None
     return Disk(path, total * 1024, available * 1024, full, inodes_full)
+
+
+def scaled(text: Optional[str]) -> Optional[float]:
+    """Newer Macs count inodes as `453k` and `4.2G`, older ones in full."""
+    number = decimal((text or "").rstrip("kMGTPE"))
+    return None if number is None or text is None else number * 1000.0 ** (1 + "kMGTPE".find(text[-1]))
 
 
 def from_linux(lines: Sequence[str]) -> Tuple[Disk, ...]:

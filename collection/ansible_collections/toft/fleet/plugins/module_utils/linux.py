@@ -152,9 +152,10 @@ def container_kind(sections: Sections) -> Optional[str]:
 
 
 def capabilities(sections: Sections) -> List[str]:
-    """What is there without being a command."""
+    """What is there without being a command. A container sees the host's driver, not always its devices."""
     marks, commands = sections.lines("marks"), (sections.first("commands") or "").split()
-    devices = [mark for mark in marks if mark.startswith(("/dev/nv", "/proc/driver/nvidia"))]
+    places = ("/dev/nv",) if container_kind(sections) else ("/dev/nv", "/proc/driver/nvidia")
+    devices = [mark for mark in marks if mark.startswith(places)]
     windows = "/dev/dxg" in marks and "nvidia-smi" in commands
     found = ["nvidia"] if devices or windows else []
     found += ["amd"] if "/dev/kfd" in marks else []

@@ -17,7 +17,7 @@ from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.toft.fleet.plugins.module_utils import linux, macos
 from ansible_collections.toft.fleet.plugins.module_utils.disks import Disk
-from ansible_collections.toft.fleet.plugins.module_utils.sections import Sections, integer, split
+from ansible_collections.toft.fleet.plugins.module_utils.sections import Sections, decimal, integer, split
 
 EXPECTED = (
     "os",
@@ -52,7 +52,8 @@ class Load:
 
     Percentages are 0 to 100 with one decimal; ``load`` is the averages of 1, 5
     and 15 minutes; ``disk_percent`` is the fullest of the asked paths;
-    ``disks_stuck`` says that a file system did not answer in time.
+    ``disks_stuck`` says that a file system did not answer in time; ``interval_s``
+    is how long the processors were watched (a Mac cannot do less than 1 s).
     """
 
     os: Optional[str] = None
@@ -82,6 +83,7 @@ class Load:
     docker_ready: bool = False
     capabilities: Tuple[str, ...] = ()
     jobs: Optional[int] = None
+    interval_s: Optional[float] = None
     missing: Tuple[str, ...] = ()
 
     def to_dict(self) -> Dict[str, Any]:
@@ -144,4 +146,5 @@ def common(sections: Sections) -> Dict[str, Any]:
         "python": python[-1] if python else None,
         "docker_ready": sections.first("docker") is not None,
         "jobs": integer(sections.first("jobs")),
+        "interval_s": decimal(sections.first("interval")),
     }

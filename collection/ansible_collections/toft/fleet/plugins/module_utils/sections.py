@@ -16,7 +16,7 @@ START = "@toft-probe 1"
 NAMES = frozenset(
     name
     for line in (
-        "system arch kernel os_release hostname machine_id boot_id container marks disk disk_stuck",
+        "system interval arch kernel os_release hostname machine_id boot_id container marks disk disk_stuck",
         "cpu allowed limits meminfo loadavg uptime times python commands docker jobs uid user home shell end",
         "iostat sysctl vm_stat sw_vers ioreg developer now df",
     )
@@ -80,7 +80,7 @@ def integer(text: Optional[str]) -> Optional[int]:
 
 def decimal(text: Optional[str]) -> Optional[float]:
     """A number without a sign or an exponent, else None."""
-    match = re.fullmatch(r"\s*([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*", text or "")
+    match = re.fullmatch(r"\s*([0-9]{1,20}(?:\.[0-9]{1,9})?)\s*", text or "")
     return float(match.group(1)) if match else None
 
 
@@ -90,6 +90,8 @@ def percent(part: float, whole: float) -> Optional[float]:
 
 
 def averages(words: List[str]) -> Optional[Tuple[float, float, float]]:
-    """The three load averages."""
-    found = [number for number in map(decimal, words[:3]) if number is not None]
+    """The three load averages; a Mac may write them with the comma of its user's language."""
+    found = [
+        number for number in (decimal(word.replace(",", ".")) for word in words[:3]) if number is not None
+    ]
     return (found[0], found[1], found[2]) if len(found) == 3 else None

@@ -55,8 +55,9 @@ extend_path() {
         case $directory in /mnt/?/*) ;; *) search="$search:$directory" ;; esac
     done
     unset IFS
-    for directory in /usr/local/bin /opt/homebrew/bin /home/linuxbrew/.linuxbrew/bin /opt/local/bin \
-        /usr/sbin /sbin /snap/bin /usr/local/go/bin /usr/local/cuda/bin /run/current-system/sw/bin \
+    for directory in "$root/usr/local/bin" "$root/opt/homebrew/bin" "$root/home/linuxbrew/.linuxbrew/bin" \
+        "$root/opt/local/bin" "$root/usr/sbin" "$root/sbin" "$root/snap/bin" "$root/usr/local/go/bin" \
+        "$root/usr/local/cuda/bin" "$root/run/current-system/sw/bin" \
         "$HOME/.local/bin" "$HOME/.cargo/bin" "$HOME/go/bin" "$HOME"/.nvm/versions/node/*/bin \
         "$HOME/.volta/bin" "$HOME/.bun/bin" "$HOME/.nix-profile/bin" "$HOME/.orbstack/bin"; do
         case $search: in *":$directory:"*) continue ;; esac
@@ -141,17 +142,19 @@ nearest() {
 }
 
 # await_disk PID: a dead network mount holds whoever looks at it. Give it 1.5 s
-# more and leave it (status 137).
+# more and leave it, with a word.
 await_disk() {
     tries=0
-    while kill -0 "$1"; do
+    while kill -0 "$1" 2>/dev/null; do
         if [ "$tries" -ge 15 ]; then
             kill -9 "$1"
-            break
+            wait "$1" 2>/dev/null
+            printf '@disk_stuck\n'
+            return 0
         fi
-        sleep 0.1 || sleep 1
+        sleep 0.1 2>/dev/null || sleep 1
         tries=$((tries + 1))
-    done 2>/dev/null
+    done
     wait "$1"
 }
 
@@ -162,16 +165,6 @@ each_disk() {
         printf '@disk_of %s\n' "$file"
         stat -f -c "$disk_format" -- "$parent" || df -P -k -- "$parent"
     done 2>/dev/null
-}
-
-# report_disks PID PATH…: how the background `stat` ended
-report_disks() {
-    await_disk "$1"
-    case $? in
-    0) ;;
-    137) printf '@disk_stuck\n' ;;
-    *) shift && each_disk "$@" ;;
-    esac
 }
 
 # ---- Linux -------------------------------------------------------------------
@@ -276,11 +269,11 @@ linux() {
     find_python ''
     lines "$root/proc/meminfo" 5 && memory=$text
     first "$root/proc/loadavg" && load=$text
-    wait "$sleeper" || sleep 1
+    wait "$sleeper" || { interval=1 && sleep 1; }
     first "$root/proc/stat" && after=$text
     first "$root/proc/uptime" && uptime=$text
-    report_disks "$disks" "$@"
-    printf '%s\n' @system Linux @arch "$arch" @kernel "$kernel" @os_release "$release" \
+    await_disk "$disks" || each_disk "$@"
+    printf '%s\n' @system Linux @interval "$interval" @arch "$arch" @kernel "$kernel" @os_release "$release" \
         @cpu "$before" "$after" @allowed "$allowed" @limits "$limits" @meminfo "$memory" @loadavg "$load" \
         @uptime "$uptime" @hostname "$hostname" @machine_id "$machine_id" @boot_id "$boot_id" \
         @container "$container" "${KUBERNETES_SERVICE_HOST:+kubernetes}" @marks "$marks"
@@ -315,7 +308,7 @@ macos() {
     # Without the developer tools /usr/bin/python3 opens a window that offers them.
     if [ -n "$developer" ]; then find_python ''; else find_python /usr/bin; fi
     wait "$sampler"
-    printf '%s\n' @arch "$arch" @sysctl "$control" @vm_stat "$statistics" @sw_vers "$version" \
+    printf '%s\n' @interval "$seconds" @arch "$arch" @sysctl "$control" @vm_stat "$statistics" @sw_vers "$version" \
         @ioreg "$platform" @developer "$developer" @now "$now" @df
     for file in "$@"; do
         printf 'path %s\n' "$file"
@@ -324,7 +317,7 @@ macos() {
         shift
     done
     df -k -i -- "$@" 2>/dev/null &
-    await_disk "$!" || printf '@disk_stuck\n'
+    await_disk "$!"
     report_common
 }
 

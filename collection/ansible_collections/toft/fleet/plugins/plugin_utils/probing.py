@@ -46,7 +46,7 @@ def script(paths: Iterable[str], interval: float = 0.2, names: Iterable[str] = (
     """
     wanted = [quoted(path) for path in paths if is_path(path)] or ['"$HOME"']
     commands = " ".join([NAMES, *filter(A_NAME.fullmatch, names)])
-    seconds = min(max(interval, SHORTEST), LONGEST)
+    seconds = min(LONGEST, max(SHORTEST, interval))
     head = f"root={shlex.quote(root)} interval={seconds:g} names='{commands}'\nset -- {' '.join(wanted)}\n"
     return head.encode("utf-8", "surrogateescape") + body()
 
