@@ -143,12 +143,21 @@ class Cgroup:
             while pids := (directory / "cgroup.procs").read_text().split():
                 with suppress(ProcessLookupError):
                     (directory.parent / "cgroup.procs").write_text(pids[0])
-            directory.rmdir()
+            _remove(directory)
 
     def remove(self) -> None:
-        """Take the directories away, the innermost first. Nothing may be running in them."""
-        for directory in reversed(list(_below(self.directory))):
-            directory.rmdir()
+        """Take the directories away, the innermost first. Nothing may be running in them.
+
+        On the hybrid layout nspawn makes directories of the same names in the v1 hierarchy called systemd.
+        """
+        named = _mount_point("cgroup", "name=systemd")
+        for top in [self.directory, *([named / self.path] if named else [])]:
+            for directory in reversed(list(_below(top))):
+                _remove(directory)
+        self.lift_limits()
+
+    def lift_limits(self) -> None:
+        """Take away the v1 directories that were made for limits."""
         for controller in LIMITED:
             self._lift_legacy(controller)
 
@@ -168,6 +177,20 @@ def _below(top: Path) -> Iterator[Path]:
     for directory, children, _ in os.walk(top):
         children.sort()
         yield Path(directory)
+
+
+def _remove(directory: Path, timeout: float = 5) -> None:
+    """A killed process can still hold its group for a moment while the kernel buries it."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            return directory.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
 
 
 def _pairs(file: Path) -> Iterator[tuple[str, str]]:

@@ -25,7 +25,7 @@ class Case:
 
 
 class Form(Protocol):
-    """Commands inside a host: switch sshd off and on, say whether it has booted (if it can tell), shut down."""
+    """Commands inside a host: switch sshd off and on, say whether it has booted (if it can), shut down."""
 
     @property
     def sshd_stop(self) -> str: ...

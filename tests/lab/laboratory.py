@@ -188,6 +188,8 @@ def take_down(claim: Claim) -> None:
     group.kill()
     network.tear_out(claim)
     _unmount_below(claim.directory)
+    for name, _ in claim.hosts:
+        Cgroup(f"{claim.cgroup}/{name}").lift_limits()
     group.remove()
     for child in claim.directory.iterdir():
         if child.is_dir():

@@ -12,6 +12,14 @@ from tests.lab.claim import Claim, read_claims
 from tests.lab.commands import attempt, call
 
 IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+NAT = """\
+table ip {table} {{
+    chain out {{
+        type nat hook postrouting priority srcnat
+        ip saddr {subnet} oifname != "{bridge}" masquerade
+    }}
+}}
+"""
 
 
 def lay_bridge(claim: Claim) -> None:
@@ -35,10 +43,7 @@ def open_nat(claim: Claim) -> None:
     saved = next((file.read_text() for file in before if file.exists()), IP_FORWARD.read_text())
     _saved_forwarding(claim).write_text(saved)
     IP_FORWARD.write_text("1")
-    rules = (
-        f"table ip {claim.firewall_table} {{ chain out {{ type nat hook postrouting priority srcnat;"
-        f' ip saddr {claim.subnet} oifname != "{claim.bridge}" masquerade; }} }}'
-    )
+    rules = NAT.format(table=claim.firewall_table, subnet=claim.subnet, bridge=claim.bridge)
     call("nft", "-f", "-", given=rules)
 
 

@@ -1,4 +1,4 @@
-"""The lab is true: its hosts are what they say, its faults do what they say, and nothing of it stays behind."""
+"""The lab is true: its hosts are what they say, faults do what they say, and nothing of it stays behind."""
 
 from __future__ import annotations
 
@@ -85,11 +85,11 @@ def test_ssh_with_key_checking_reaches_each_host(lab: Lab) -> None:
 
 def test_inventory_serves_ansible(lab: Lab) -> None:
     ansible = Path(sys.executable).with_name("ansible")
-    command = [str(ansible), "-i", str(lab.inventory), "builders:workers", "-m", "raw", "-a", "hostname"]
+    command = [str(ansible), "-i", str(lab.inventory), "builders:workers", "-m", "raw", "-a", "true"]
     strict = {**os.environ, "ANSIBLE_HOST_KEY_CHECKING": "True", "ANSIBLE_SSH_ARGS": "-o ControlMaster=no"}
     done = subprocess.run(command, capture_output=True, text=True, env=strict)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert {line for line in done.stdout.splitlines() if "|" not in line and line} == {"n1", "n2", "n3"}
+    assert done.stdout.count("| CHANGED |") == 3
 
 
 def test_hosts_reach_each_other_by_name(n1: Host, n2: Host) -> None:
@@ -152,7 +152,7 @@ def _seconds(host: Host, command: str) -> float:
 
 
 def test_small_memory_kills_what_is_too_large(n1: Host) -> None:
-    eat = "python3 -c 'x = bytes(300_000_000)'"
+    eat = "python3 -c 'x = b\"x\" * 300_000_000'"
     with n1.small_memory(100_000_000):
         assert n1.run(eat, native=True).returncode == 137
     assert n1.run(eat, native=True).returncode == 0
@@ -198,8 +198,8 @@ def test_closed_port_refuses_new_connections_alone(n1: Host) -> None:
 
 
 def test_loss_is_what_it_says(n1: Host, n2: Host) -> None:
-    n1.lose(50)
-    silent = sum(knock(n1.address) != "banner" for _ in range(12))
+    n1.lose(70)
+    silent = sum(knock(n1.address) != "banner" for _ in range(6))
     assert silent > 0
     assert knock(n2.address) == "banner"
 
@@ -313,7 +313,8 @@ def ten(lab_machine: None) -> Iterator[Lab]:
 
 
 def test_light_hosts_are_hosts_of_their_own(ten: Lab) -> None:
-    answers = {host.ssh("hostname; id -un; sudo -n id -un").stdout for host in ten.hosts.values()}
+    answers: set[str] = set()
+    ten.each(lambda host: answers.add(host.ssh("hostname; id -un; sudo -n id -un").stdout))
     assert answers == {f"h{number}\nfleet\nroot\n" for number in range(1, 11)}
     assert len({boot_id(host) for host in ten.hosts.values()}) == 10
     assert ten.hosts["h1"].do("cd /proc; echo [0-9]*").count(" ") < 6  # its processes alone

@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 
 from tests.lab.body import Body
 from tests.lab.cgroup import Cgroup
-from tests.lab.commands import CommandFailed, attempt, call
+from tests.lab.commands import attempt, call
 from tests.lab.faults import Lasts
 from tests.lab.processes import await_line, start_in
 
@@ -201,10 +201,13 @@ def _move_to(host: Body, address: str) -> None:
 
 
 def _forget_neighbours(host: Body) -> None:
-    """As every machine does when it hears a new owner announce an address."""
-    call("ip", "neigh", "flush", "dev", host.claim.bridge)
-    for name, _ in host.claim.hosts:
-        try:
-            call("ip", "-n", host.claim.netns(name), "neigh", "flush", "dev", "eth0")
-        except CommandFailed:
-            continue  # that one is off
+    """As every machine does when it hears a new owner announce an address.
+
+    A flush fails if an entry vanishes by itself meanwhile, and for a host that is off.
+    """
+    flush = ("neigh", "flush", "dev")
+    for where in [(), *(("-n", host.claim.netns(name)) for name, _ in host.claim.hosts)]:
+        device = "eth0" if where else host.claim.bridge
+        for _ in range(3):
+            if attempt("ip", *where, *flush, device).returncode == 0:
+                break
