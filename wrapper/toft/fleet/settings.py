@@ -67,13 +67,13 @@ def load(env: Mapping[str, str], cwd: Path, flags: Mapping[str, object]) -> Sett
     gummy = _file_layer("gummy", directory.parent / "distributed-gummy" / "config.yaml")
     owner = _file_layer("owner", directory / "config.yaml")
     layers = [gummy, owner, _repository(cwd), _environment(env, cwd), _options(flags, cwd)]
-    return join([layer for layer in layers if layer is not None], directory, _home(env))
+    return join([layer for layer in layers if layer is not None], directory, home_directory(env))
 
 
 def config_directory(env: Mapping[str, str]) -> Path:
     """Where toft's configuration is; a relative XDG_CONFIG_HOME is to be ignored, says the standard."""
     given = env.get("XDG_CONFIG_HOME", "")
-    return (Path(given) if given.startswith("/") else _home(env) / ".config") / "toft"
+    return (Path(given) if given.startswith("/") else home_directory(env) / ".config") / "toft"
 
 
 def join(layers: list[Layer], directory: Path, home: Path) -> Settings:
@@ -123,7 +123,7 @@ def _absolute(text: str, base: Path, home: Path) -> Path:
     return base / text
 
 
-def _home(env: Mapping[str, str]) -> Path:
+def home_directory(env: Mapping[str, str]) -> Path:
     given = env.get("HOME", "")
     return Path(given if given.startswith("/") else pwd.getpwuid(os.getuid()).pw_dir)
 
