@@ -121,6 +121,8 @@ def start(keys: Keys, *lines: str, host_key: str = "host", port: int = 0) -> Ssh
         "PasswordAuthentication no",
         "KbdInteractiveAuthentication no",
         "LogLevel ERROR",
+        # So that no rc file of this machine's user plays a part.
+        f"SetEnv HOME={keys.home}",
     ]
     # sshd takes the first value it meets.
     config.write_text("\n".join([*lines, *settings]) + "\n")

@@ -12,7 +12,6 @@ A `deadline` is a value of time.monotonic(). All descriptors are pipes and close
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
 import os
 import select
@@ -160,8 +159,7 @@ def open_plain(
     transport: Transport, command: str, *, deadline: float, term: str | None = None
 ) -> Channel | Cause:
     """A channel over an ssh connection of its own."""
-    left = max(1.0, deadline - time.monotonic())
-    within = dataclasses.replace(transport, connect_timeout=min(transport.connect_timeout, left))
+    within = transport.within(deadline - time.monotonic())
     argv = ssh_argv(within, term=term is not None, command=command)
     return _spawn(
         "ssh",

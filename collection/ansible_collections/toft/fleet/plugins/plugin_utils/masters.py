@@ -14,7 +14,6 @@ A `deadline` is a value of time.monotonic().
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import fcntl
 import functools
 import hashlib
@@ -44,6 +43,7 @@ ALIVE = 1.0
 """Seconds for a local process to say that it is there."""
 KEY_EXCHANGE = 1.0
 """Seconds after which an opening ssh is waiting for the network and not for the processor."""
+MAX_WORDS = 65536
 SUN_PATH = 103
 """The shortest limit for a socket's path (macOS)."""
 NAME = re.compile(r"m-[0-9a-f]{16}\Z")
@@ -237,20 +237,41 @@ def _close(path: Path) -> bool:
 
 
 def _open_in_turn(transport: Transport, path: Path, deadline: float) -> Path | Cause:
-    """Opens a master when there is a place for it, and once more if sshd dropped the connection.
+    """Opens a master when there is a place for it, and once more if the connection was dropped.
 
-    sshd (the jump host's, mostly) refuses some of many unauthenticated connections at random: MaxStartups.
+    sshd (the jump host's, mostly) drops some of many unauthenticated connections at random: MaxStartups.
     """
-    places = _openings(os.getpid(), _jump(transport, deadline))
-    result: Path | Cause = cause("timeout", transport)
-    for pause in (0.0, random.uniform(0.1, 0.6)):
-        if time.monotonic() + pause >= deadline:
-            break
-        time.sleep(pause)
-        result = _open(transport, path, deadline, places)
-        if isinstance(result, Path) or result.code != "connection_lost":
-            break
-    return result
+    jump = _jump(transport, deadline)
+    places = _openings(os.getpid(), jump)
+    result = _open(transport, path, deadline, places)
+    if isinstance(result, Path) or result.code != "connection_lost":
+        return result
+    if jump:
+        result = _named(transport, deadline, places) or result
+    pause = random.uniform(0.1, 0.6)
+    if result.code != "connection_lost" or time.monotonic() + pause >= deadline:
+        return result
+    time.sleep(pause)
+    return _open(transport, path, deadline, places)
+
+
+def _named(transport: Transport, deadline: float, places: threading.BoundedSemaphore) -> Cause | None:
+    """What a jump host says about its failure: ssh throws these words away for a master (ControlPersist)."""
+    left = deadline - time.monotonic()
+    if left <= 0 or not places.acquire(timeout=left):
+        return None
+    try:
+        with tempfile.TemporaryFile() as words:
+            process = _start(ssh_argv(transport.within(left), command="true"), transport, words.fileno())
+            in_time = _ended(process, deadline)
+            _end(process)
+            words.seek(0)
+            said = words.read(MAX_WORDS)
+    finally:
+        places.release()
+    if in_time and process.returncode != 255:
+        return None
+    return explain(transport, process.returncode, said, timed_out=not in_time)
 
 
 @functools.cache
@@ -295,34 +316,33 @@ def _open(
     transport: Transport, path: Path, deadline: float, places: threading.BoundedSemaphore
 ) -> Path | Cause:
     """Starts a master and waits until it has gone to the background, which ssh does once it is logged in."""
-    if not places.acquire(timeout=max(0.0, deadline - time.monotonic())):
+    left = deadline - time.monotonic()
+    if left <= 0 or not places.acquire(timeout=left):
         return cause("timeout", transport)
     with contextlib.ExitStack() as place, tempfile.TemporaryFile() as words:
         place.callback(places.release)
+        argv = ssh_argv(transport.within(deadline - time.monotonic()), str(path), master=True)
         try:
-            process = _start(transport, path, deadline, words.fileno())
+            process = _start(argv, transport, words.fileno())
         except OSError as error:
             return cause("ssh_failed", transport, detail=f"ssh cannot be started: {error.strerror}")
-        with process:
-            in_time = _ended(process, min(deadline, time.monotonic() + KEY_EXCHANGE))
-            # A dead host must not keep others waiting for its place.
-            place.close()
-            in_time = in_time or _ended(process, deadline)
-            if not in_time:
-                _kill(process, path)
+        in_time = _ended(process, min(deadline, time.monotonic() + KEY_EXCHANGE))
+        # A dead host must not keep others waiting for its place.
+        place.close()
+        in_time = in_time or _ended(process, deadline)
+        _end(process)
         words.seek(0)
-        return _opened(transport, path, process.returncode, words.read(65536), in_time)
+        return _opened(transport, path, process.returncode if in_time else None, words.read(MAX_WORDS))
 
 
-def _start(transport: Transport, path: Path, deadline: float, words: int) -> subprocess.Popen[bytes]:
-    """A master in a session of its own, so that no terminal's Ctrl-C and no parent's end reaches it.
+def _start(argv: list[str], transport: Transport, words: int) -> subprocess.Popen[bytes]:
+    """ssh in a session of its own, so that no terminal's Ctrl-C and no parent's end reaches it.
 
-    Its stdout is a pipe that nothing is written to: the pipe's end tells that it went to the background.
+    Its stdout is a pipe that nothing is written to: the pipe's end tells that it ended or went to the
+    background.
     """
-    left = max(1.0, deadline - time.monotonic())
-    within = dataclasses.replace(transport, connect_timeout=min(transport.connect_timeout, left))
     return subprocess.Popen(
-        ssh_argv(within, str(path), master=True),
+        argv,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=words,
@@ -340,18 +360,20 @@ def _ended(process: subprocess.Popen[bytes], deadline: float) -> bool:
     return True
 
 
-def _kill(process: subprocess.Popen[bytes], path: Path) -> None:
-    # With its group: a ProxyCommand is in it.
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    for half_made in path.parent.glob(f"{path.name}.{'?' * (SUFFIX - 1)}"):
-        half_made.unlink(missing_ok=True)
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        # With its group: a ProxyCommand is in it.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
-def _opened(transport: Transport, path: Path, code: int, words: bytes, in_time: bool) -> Path | Cause:
-    if in_time and code == 0:
-        if seen(path) is not None:
-            return path
+def _opened(transport: Transport, path: Path, code: int | None, words: bytes) -> Path | Cause:
+    """What came of it; `code` is None if the deadline ended it."""
+    if code != 0:
+        for half_made in path.parent.glob(f"{path.name}.{'?' * (SUFFIX - 1)}"):
+            half_made.unlink(missing_ok=True)
+        return explain(transport, code, words, timed_out=code is None)
+    if seen(path) is None:
         return cause("no_control_socket", transport, detail=words.decode("utf-8", "replace"))
-    return explain(transport, code if in_time else None, words, timed_out=not in_time)
+    return path

@@ -120,7 +120,8 @@ def check(path: Path, deadline: float) -> int | Failure:
 
 
 def terminate(path: Path, deadline: float) -> Failure | None:
-    """Ends the master with all its sessions; None once it has let go of us, so of its socket too."""
+    """Ends the master with all its sessions; None once it has removed its socket."""
+    number = _inode(path)
     try:
         with _Wire(path, deadline) as wire, contextlib.suppress(_Gone):
             # The answer often does not make it out before the end.
@@ -129,6 +130,10 @@ def terminate(path: Path, deadline: float) -> Failure | None:
                 wire.receive(deadline)
     except _Broken as broken:
         return broken.failure
+    # The master lets go of its clients first and removes the socket last: whoever opened another one under
+    # this name in between would lose it.
+    while number is not None and _inode(path) == number and time.monotonic() < deadline:
+        time.sleep(0.002)
     return None
 
 
@@ -293,6 +298,13 @@ def _connect(path: Path, deadline: float) -> socket.socket:
         except OSError as error:
             connection.close()
             raise _failed(error) from None
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.lstat().st_ino
+    except OSError:
+        return None
 
 
 def _failed(error: OSError) -> _Broken:

@@ -17,7 +17,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause, cause
@@ -87,6 +87,10 @@ class Transport:
     """seconds"""
     reason: str = ""
     """why `other`"""
+
+    def within(self, seconds: float) -> Transport:
+        """The same, connecting in no more than the seconds that are left."""
+        return replace(self, connect_timeout=min(self.connect_timeout, max(0.0, seconds)))
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "options": list(self.options)}
@@ -189,9 +193,13 @@ def ssh_argv(
 
 
 def ssh_environment(environ: Mapping[str, str], term: str | None = None) -> dict[str, str]:
-    """The environment for ssh, without the locale: many configurations send it, and nodes may not have it."""
+    """The environment for ssh: no locale, because many configurations send it and nodes may not have it;
+    and no window that asks for a passphrase, which a jump host's ssh would open (BatchMode does not reach
+    it).
+    """
     kept = {name: value for name, value in environ.items() if name != "LANG" and not name.startswith("LC_")}
-    return kept if term is None else {**kept, "TERM": term}
+    ours = {"SSH_ASKPASS_REQUIRE": "never"}
+    return {**kept, **ours} if term is None else {**kept, **ours, "TERM": term}
 
 
 def jump_hosts(options: Iterable[str]) -> str:
