@@ -115,3 +115,14 @@ def test_a_device_is_never_read() -> None:
 def test_missing(tmp_path: Path) -> None:
     with pytest.raises(BadFile, match="No such file"):
         read(tmp_path / "none.yml")
+
+
+def test_what_a_face_shows() -> None:
+    error = BadFile("f.yml", 3, "no", "type: toft init", "a.b")
+    assert (error.message, error.fix, error.key, error.exit_code) == (
+        "f.yml:3: no",
+        "type: toft init",
+        "a.b",
+        2,
+    )
+    assert str(error) == "f.yml:3: no; type: toft init"

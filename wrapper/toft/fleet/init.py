@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shlex
-import socket
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -80,14 +77,13 @@ def look(env: Mapping[str, str], tailscale: str | None = None) -> Seen:
     """Asks ssh's configuration and Tailscale, which may be missing: that is a note, not an error."""
     aliases, about_ssh = _aliases(home_directory(env))
     peers, about_tailnet = _peers(env, tailscale)
-    this = This(
-        socket.gethostname(), _system(), platform.machine(), "microsoft" in platform.release().lower()
-    )
-    return Seen(this, tuple(aliases), tuple(peers), (*about_ssh, *about_tailnet))
+    return Seen(_this(), tuple(aliases), tuple(peers), (*about_ssh, *about_tailnet))
 
 
-def _system() -> str:
-    return "macos" if sys.platform == "darwin" else "linux"
+def _this() -> This:
+    uname = os.uname()
+    system = "macos" if uname.sysname == "Darwin" else "linux"
+    return This(uname.nodename, system, uname.machine, "microsoft" in uname.release.lower())
 
 
 def _aliases(home: Path) -> tuple[list[Alias], list[str]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +37,7 @@ class Inventory:
 
 
 def resolve(settings: Settings, hostname: str | None = None) -> Inventory:
-    """Raises BadFile. `hostname` is this machine's, asked of the system when not given."""
+    """Raises BadFile. `hostname` is this machine's, asked of the system when it is not given."""
     if settings.inventory:
         source = settings.sources["inventory"][0]
         files = [file for path in settings.inventory for file in _checked(path, source)]
@@ -47,7 +46,7 @@ def resolve(settings: Settings, hostname: str | None = None) -> Inventory:
     files = list(check(default)) if os.path.lexists(default) else []
     if files:
         return Inventory((default,), tuple(files), None, "the default directory")
-    name = short_name(socket.gethostname() if hostname is None else hostname)
+    name = short_name(os.uname().nodename if hostname is None else hostname)
     return Inventory((), (), GENERATED.format(name=name), "none: this machine alone")
 
 

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
+from ansible_collections.toft.fleet.plugins.plugin_utils import names
+
 from toft.fleet.yaml_source import BadFile, NotYaml, Place, did_you_mean, parse, read_text, shown
 
 YAML_ENDINGS = (".yml", ".yaml", ".json")
@@ -30,7 +32,6 @@ MAX_FILES = 2_000
 MAX_DEPTH = 8
 MAX_RANGE = 10_000
 
-_NODE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}\Z")
 _RANGE = re.compile(r"\[([0-9]+|[A-Za-z]):([0-9]+|[A-Za-z])(?::([0-9]+))?\]")
 _SECTION = re.compile(r"\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?\Z")
 
@@ -124,7 +125,7 @@ def _check_variables(file: Path) -> None:
 
 def _check_groups(top: Place) -> None:
     if not isinstance(top.value, dict):
-        raise top.bad("must be a mapping of groups", "begin with: all:\n  hosts:\n    NODE:")
+        raise top.bad("must be a mapping of groups", "an example: toft init --dry-run")
     if "plugin" in top.value:
         return
     for _, group in top.children():
@@ -166,7 +167,8 @@ def refuse_host(name: object) -> str | None:
     if count > MAX_RANGE:
         return f"{shown(name)} stands for more than {MAX_RANGE} nodes"
     plain = re.sub(r":[0-9]{1,5}\Z", "", _RANGE.sub("0", name))
-    return None if _NODE.match(plain) else f"{shown(name)} cannot be the name of a node"
+    why = names.refuse_node(plain)
+    return shown(why, 200) if why else None
 
 
 def _steps(low: str, high: str, step: int) -> int:

@@ -9,19 +9,19 @@ proxy commands run here), what may be spent, how long to wait and what is spoken
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+from ansible_collections.toft.fleet.plugins.plugin_utils import names
+
 from toft.fleet.yaml_source import Place, did_you_mean, shown
 
 Reader = Callable[[Place], Any]
 Join = Callable[[Any, Any], Any]
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}\Z")
 ENOUGH = 1e15
 # What a machine builds for itself: it would not run on another.
 MACHINE_BOUND = ("node_modules", ".venv", "__pycache__")
@@ -129,9 +129,11 @@ def exclude(place: Place) -> str:
 
 def node(place: Place) -> str:
     """The name of a node or a group."""
-    if not isinstance(place.value, str) or not _NAME.match(place.value):
-        raise place.bad(f"{shown(place.value)} cannot be the name of a node or a group")
-    return place.value
+    name = text(place)
+    why = names.refuse_node(name)
+    if why:
+        raise place.bad(shown(why, 200))
+    return name
 
 
 def preferences(place: Place) -> dict[str, tuple[str, ...]]:

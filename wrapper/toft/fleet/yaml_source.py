@@ -35,14 +35,18 @@ _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class BadFile(Exception):
-    """A file (or variable, or option) of the user that cannot be used. Nothing has been run."""
+    """A file (or variable, or option) of the user that cannot be used. Nothing has been run.
+
+    `message` says where and why; `fix` what to do, or what to type.
+    """
 
     exit_code = 2
 
     def __init__(self, file: str, line: int | None, why: str, fix: str = "", key: str = "") -> None:
         self.file, self.line, self.why, self.fix, self.key = file, line, why, fix, key
         where = shown(file, 500) if line is None else f"{shown(file, 500)}:{line}"
-        super().__init__(f"{where}: {why}" + (f"; {fix}" if fix else ""))
+        self.message = f"{where}: {why}"
+        super().__init__(self.message + (f"; {fix}" if fix else ""))
 
 
 class NotYaml(BadFile):

@@ -17,11 +17,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ansible_collections.toft.fleet.plugins.plugin_utils import names
+
 MAX_DEPTH = 16
 MAX_FILES = 200
 MAX_BYTES = 1 << 20
 
-ALIAS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}\Z")
 ADDRESS = re.compile(r"[A-Za-z0-9_:][A-Za-z0-9_.:%-]{0,252}\Z")
 USER = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@+-]{0,63}\Z")
 PORT = re.compile(r"[0-9]{1,5}\Z")
@@ -77,7 +78,7 @@ def parse(text: str, file: str, include: Include) -> tuple[list[Alias], list[Ski
     aliases: dict[str, Alias] = {}
     skipped: list[Skipped] = []
     for word, outer, where, line in reading.words:
-        if not ALIAS.match(word):
+        if names.refuse_node(word):
             skipped.append(Skipped(repr(word)[:80], "it cannot be the name of a node", where, line))
         elif word not in aliases and all(_applies(condition, word) for condition in outer):
             aliases[word] = _alias(word, reading.settings, where, line)
@@ -93,8 +94,7 @@ def _read(
         keyword, words = _split(line)
         if keyword == "host":
             here = (*outer, tuple(words))
-            names = [word for word in words if not re.search(r"[*?!]", word)]
-            into.words += [(name, outer, file, number) for name in names]
+            into.words += [(word, outer, file, number) for word in words if not re.search(r"[*?!]", word)]
         elif keyword == "match":
             always = [word.lower() for word in words] == ["all"]
             here = outer if always else (*outer, ())
