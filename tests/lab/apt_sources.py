@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 PREFERRED = "bookworm"
@@ -33,7 +33,14 @@ def read_sources(apt: Path = Path("/etc/apt")) -> list[AptSource]:
             found += parse_deb822(file.read_text())
         elif file.suffix == ".list" and file.is_file():
             found += parse_lines(file.read_text())
-    return found
+    return [replace(source, uri=_first_mirror(source.uri)) for source in found]
+
+
+def _first_mirror(uri: str) -> str:
+    """`mirror+file:/PATH` names a file with one mirror a line, the first being the best."""
+    if not uri.startswith("mirror+file:"):
+        return uri
+    return Path(uri.removeprefix("mirror+file:")).read_text().split()[0]
 
 
 def parse_lines(text: str) -> Iterator[AptSource]:

@@ -180,7 +180,7 @@ def _below(top: Path) -> Iterator[Path]:
 
 
 def _remove(directory: Path, timeout: float = 5) -> None:
-    """A killed process can still hold its group for a moment while the kernel buries it."""
+    """A killed process can hold its group for a moment yet, and one may have joined since the kill."""
     deadline = time.monotonic() + timeout
     while True:
         try:
@@ -190,6 +190,8 @@ def _remove(directory: Path, timeout: float = 5) -> None:
         except OSError:
             if time.monotonic() > deadline:
                 raise
+            with suppress(OSError):
+                (directory / "cgroup.kill").write_text("1")
             time.sleep(0.005)
 
 

@@ -137,11 +137,13 @@ def _fault(arguments: argparse.Namespace) -> int:
     name, *settings = arguments.words or [""]
     if name in POWER:
         POWER[name](host)
-    elif name in FAULTS:
-        host.begin(build_fault(name, dict(setting.split("=", 1) for setting in settings)))
-    else:
-        print(f"no fault {name!r}; there are {', '.join([*FAULTS, *POWER])}", file=sys.stderr)
+        return 0
+    try:
+        fault = build_fault(name, dict(setting.split("=", 1) for setting in settings))
+    except (KeyError, TypeError, ValueError) as wrong:
+        print(f"{name}: {wrong}; there are: {', '.join([*FAULTS, *POWER])}", file=sys.stderr)
         return 2
+    host.begin(fault)
     return 0
 
 

@@ -112,7 +112,7 @@ class Lab:
         (etc / "hostname").write_text(f"{host.name}\n")
         (etc / "hosts").write_text(self._hosts_file())
         if self.claim.nat:
-            shutil.copyfile("/etc/resolv.conf", etc / "resolv.conf")
+            shutil.copyfile(network.name_servers(), etc / "resolv.conf")
         (etc / "ssh/lab_keys").write_text((self.directory / "key.pub").read_text())
         sshd = SSHD if self.claim.sshd_defaults else SSHD + SSHD_FOR_LOAD
         (etc / "ssh/sshd_config.d/lab.conf").write_text(sshd)
@@ -167,9 +167,13 @@ def _restore(host: Host) -> None:
     except HostIsDown:  # it was on its way down
         host.boot()
     if touched:
-        done = host.ssh("true")
-        if done.returncode != 0:
-            raise CommandFailed(done.args, done.returncode, done.stderr + host.console()[-1000:])
+        _demand_ssh(host)
+
+
+def _demand_ssh(host: Host) -> None:
+    done = host.ssh("true")
+    if done.returncode != 0:
+        raise CommandFailed(done.args, done.returncode, done.stderr + host.console()[-1000:])
 
 
 def sweep() -> list[str]:

@@ -47,6 +47,12 @@ def open_nat(claim: Claim) -> None:
     call("nft", "-f", "-", given=rules)
 
 
+def name_servers() -> Path:
+    """This machine's resolv.conf; the one behind systemd-resolved's loopback address, where there is that."""
+    resolved = Path("/run/systemd/resolve/resolv.conf")
+    return resolved if resolved.exists() else Path("/etc/resolv.conf")
+
+
 def close_nat(claim: Claim) -> None:
     """Undo open_nat; the last lab with NAT puts ip_forward back."""
     attempt("nft", "delete", "table", "ip", claim.firewall_table)

@@ -32,12 +32,13 @@ set -eu
 useradd --create-home --uid 1000 --shell /bin/bash --password '*' fleet
 echo 'fleet ALL=(ALL:ALL) NOPASSWD: ALL' > /etc/sudoers.d/fleet
 chmod 0440 /etc/sudoers.d/fleet
+systemctl enable ssh.service
 rm -f /etc/ssh/ssh_host_* /var/lib/dbus/machine-id /etc/hostname /etc/resolv.conf
 : > /etc/machine-id
 : > /etc/resolv.conf
 echo LANG=C.UTF-8 > /etc/default/locale
 for unit in console-getty.service getty@tty1.service apt-daily.timer apt-daily-upgrade.timer \
-    dpkg-db-backup.timer man-db.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer; do
+    ssh.socket dpkg-db-backup.timer man-db.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer; do
     ln -sf /dev/null "/etc/systemd/system/$unit"
 done
 """

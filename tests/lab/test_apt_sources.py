@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.apt_sources import AptSource, choose_suite, parse_deb822, parse_lines
+from tests.lab.apt_sources import AptSource, choose_suite, parse_deb822, parse_lines, read_sources
 
 DEB822 = """\
 Types: deb
@@ -42,6 +42,15 @@ def test_one_line_entries() -> None:
     )
     assert list(parse_lines(text)) == [AptSource("http://a.test", "noble", ("main", "universe"), "/k")]
     assert AptSource("http://a.test", "noble", ("main",), None).line() == "deb http://a.test noble main"
+
+
+def test_sources_are_read_from_both_kinds_of_file_and_through_a_mirror_list(tmp_path: Path) -> None:
+    (tmp_path / "mirrors").write_text("http://best.test/\tpriority:1\nhttp://other.test/\n")
+    (tmp_path / "sources.list").write_text(f"deb mirror+file:{tmp_path}/mirrors noble main\n")
+    (tmp_path / "sources.list.d").mkdir()
+    (tmp_path / "sources.list.d/debian.sources").write_text(DEB822)
+    found = read_sources(tmp_path)
+    assert [source.uri for source in found] == ["http://best.test/", *["http://mirror.test/debian"] * 2]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,36 @@
+"""What a client meets at a host's door, told from a plain socket."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+PATIENCE = 0.5
+
+
+def knock(address: str, port: int = 22) -> str:
+    """What a client meets that connects: a banner, refused, reset, mute (connected, but no word), silent."""
+    try:
+        with socket.create_connection((address, port), PATIENCE) as connection:
+            return first_words(connection)
+    except ConnectionRefusedError:
+        return "refused"
+    except OSError:
+        return "silent"
+
+
+def first_words(connection: socket.socket) -> str:
+    connection.settimeout(PATIENCE)
+    try:
+        return "banner" if connection.recv(64).startswith(b"SSH-2.0") else "closed"
+    except ConnectionResetError:
+        return "reset"
+    except TimeoutError:
+        return "mute"
+
+
+def connect_time(address: str) -> float:
+    """Seconds: one round trip."""
+    began = time.monotonic()
+    socket.create_connection((address, 22), 5).close()
+    return time.monotonic() - began
