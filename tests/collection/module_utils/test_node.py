@@ -1,0 +1,241 @@
+"""The node program's verbs, one session or many at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.toft.fleet.plugins.module_utils import frames
+
+from tests.collection.node_sessions import Node, eventually
+
+
+def test_ping_says_who_answers(node: Node) -> None:
+    answer = node.ask(verb="ping")
+    assert answer["ok"]
+    assert answer["protocol"] == 1
+    assert answer["jobs"] == str(node.root)
+    assert answer["boot_id"] == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def test_a_ping_leaves_nothing_behind(node: Node) -> None:
+    node.ask(verb="ping")
+    node.ask(verb="state", ids=["j123"])
+    node.ask(verb="list")
+    assert not node.root.exists()
+    assert list(node.home.iterdir()) == []
+
+
+def test_start_answers_with_the_running_job(node: Node) -> None:
+    job = node.job("sleep", "60", cwd="/usr")
+    answer = node.start(job)
+    assert (answer["ok"], answer["already"], answer["login"]) == (True, False, "captured")
+    record = answer["record"]
+    assert record["state"] == "running"
+    assert record["command"] == "sleep 60"
+    assert record["cwd"] == "/usr"
+    os.kill(record["pid"], 0)
+    assert (node.root / job["id"] / "live").read_text().strip() == record["boot_id"]
+    assert node.ask(verb="signal", id=job["id"], signal="TERM")["ok"]
+    eventually(lambda: node.record(job["id"])["state"] == "signaled", "it has ended")
+    assert not (node.root / job["id"] / "live").exists()
+
+
+def test_the_same_id_again_is_the_same_job(node: Node) -> None:
+    job = node.job("sh", "-c", f"echo x >> {node.home}/ran; exit 5")
+    node.run_job(job)
+    again = node.start(job)
+    assert (again["ok"], again["already"]) == (True, True)
+    assert (again["record"]["state"], again["record"]["exit_code"]) == ("exited", 5)
+    assert (node.home / "ran").read_text() == "x\n"
+
+
+def test_twenty_starts_at_once_start_one(node: Node) -> None:
+    job = node.job("sh", "-c", f"echo x >> {node.home}/ran; sleep 60")
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(node.start, [job] * 20))
+    assert all(answer["ok"] for answer in answers)
+    assert sorted(answer["already"] for answer in answers) == [False] + [True] * 19
+    assert len({answer["record"]["pid"] for answer in answers} - {None}) == 1
+    eventually((node.home / "ran").exists, "it ran")
+    assert node.ask(verb="signal", id=job["id"], signal="KILL")["ok"]
+    assert (node.home / "ran").read_text() == "x\n"
+    assert os.listdir(node.root) == [job["id"]]
+
+
+def test_several_requests_share_a_session(node: Node) -> None:
+    session = node.session({"verb": "ping"}, {"verb": "list"})
+    assert session.answer()["protocol"] == 1
+    assert session.answer()["records"] == []
+    assert session.ask({"verb": "ping"})["ok"]
+    assert session.close() == 0
+
+
+def test_states_come_in_the_asked_order(node: Node) -> None:
+    done = node.job("true")
+    node.run_job(done)
+    records = node.ask(verb="state", ids=["j-unknown", done["id"]])["records"]
+    assert [record["id"] for record in records] == ["j-unknown", done["id"]]
+    assert records[0]["state"] == "not_started"
+    assert records[0]["error"]["code"] == "never_seen"
+    assert records[1]["state"] == "exited"
+
+
+def test_a_cancelled_id_never_starts(node: Node) -> None:
+    job = node.job("touch", str(node.home / "ran"))
+    record = node.ask(verb="cancel", ids=[job["id"]])["records"][0]
+    assert record["state"] == "not_started"
+    answer = node.start(job)
+    assert (answer["ok"], answer["error"]["code"]) == (False, "cancelled")
+    assert not (node.home / "ran").exists()
+    assert node.ask(verb="list")["records"] == []
+
+
+def test_cancel_only_reports_a_job_that_is_there(node: Node) -> None:
+    job = node.job("sleep", "60")
+    node.start(job)
+    assert node.ask(verb="cancel", ids=[job["id"]])["records"][0]["state"] == "running"
+    node.ask(verb="signal", id=job["id"], signal="KILL")
+    eventually(lambda: node.record(job["id"])["state"] == "signaled", "it has ended")
+
+
+def test_cancel_or_start_wins_never_both(node: Node) -> None:
+    for _ in range(5):
+        job = node.job("sh", "-c", f"echo x >> {node.home}/ran-{node.id()}")
+        with ThreadPoolExecutor(2) as pool:
+            started = pool.submit(node.start, job)
+            cancelled = pool.submit(node.ask, verb="cancel", ids=[job["id"]])
+        refused = not started.result()["ok"]
+        tomb = (cancelled.result()["records"][0]["error"] or {}).get("code") == "cancelled"
+        assert refused == tomb
+        ended = node.record(job["id"])["state"]
+        assert ended == ("not_started" if refused else ended)
+        if not refused:
+            eventually(lambda i=job["id"]: node.record(i)["state"] == "exited", "it has ended")
+
+
+def test_remove_takes_only_what_has_ended(node: Node) -> None:
+    done, running = node.job("true"), node.job("sleep", "60")
+    node.run_job(done)
+    node.start(running)
+    answer = node.ask(verb="remove", ids=[done["id"], running["id"], "j-unknown"])
+    assert answer["removed"] == [done["id"]]
+    assert {name: why["code"] for name, why in answer["refused"].items()} == {
+        running["id"]: "still_running",
+        "j-unknown": "never_seen",
+    }
+    assert os.listdir(node.root) == [running["id"]]
+    node.ask(verb="signal", id=running["id"], signal="KILL")
+    eventually(lambda: node.record(running["id"])["state"] == "signaled", "it has ended")
+
+
+def test_a_signal_for_a_job_that_has_ended_is_refused(node: Node) -> None:
+    done = node.job("true")
+    node.run_job(done)
+    assert node.ask(verb="signal", id=done["id"], signal="TERM")["error"]["code"] == "not_running"
+    assert node.ask(verb="signal", id="j-unknown", signal="TERM")["error"]["code"] == "not_running"
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"verb": "start", "job": {"id": "../x", "argv": ["true"]}}, "bad_id"),
+    ({"verb": "start", "job": {"id": "j123"}}, "bad_request"),
+    ({"verb": "start", "job": {"id": "j123", "argv": []}}, "bad_request"),
+    ({"verb": "start", "job": {"id": "j123", "argv": "true"}}, "bad_request"),
+    ({"verb": "start", "job": {"id": "j123", "argv": ["a\0b"]}}, "bad_request"),
+    ({"verb": "start", "job": {"id": "j123", "argv": ["a"], "shell": "a"}}, "bad_request"),
+    ({"verb": "start", "job": {"id": "j123", "argv": ["a"], "env": {"A=B": "c"}}}, "bad_request"),
+    ({"verb": "start", "job": {"id": "j123", "argv": ["a"], "env": {"A": 5}}}, "bad_request"),
+    ({"verb": "start", "job": {"id": "j123", "argv": ["a"], "timeout_s": 0}}, "bad_request"),
+    ({"verb": "start", "job": {"id": "j123", "argv": ["a"], "stdin": "file"}}, "bad_request"),
+    ({"verb": "start", "job": {"id": "j123", "argv": ["a"], "tty": 1}}, "bad_request"),
+    ({"verb": "start"}, "bad_request"),
+    ({"verb": "follow", "id": "j-unknown"}, "never_seen"),
+    ({"verb": "follow", "id": "../../etc"}, "bad_id"),
+    ({"verb": "state", "ids": ["../x"]}, "bad_id"),
+    ({"verb": "signal", "id": "j123", "signal": "NONE"}, "bad_request"),
+    ({"verb": "remove"}, "bad_request"),
+    ({"verb": "dance"}, "bad_request"),
+    ({}, "bad_request"),
+]
+
+
+def test_what_makes_no_sense_is_refused_by_name(node: Node) -> None:
+    session = node.session()
+    for request, code in WRONG:
+        answer = session.ask(request)
+        assert (answer["ok"], answer["error"]["code"]) == (False, code), request
+    assert session.ask({"verb": "ping"})["ok"]
+    assert session.close() == 0
+
+
+def test_frames_out_of_place_are_ignored(node: Node) -> None:
+    session = node.session()
+    session.send(b"H\0\0\0\0" + b"K\0\0\0\3INT")
+    assert session.ask({"verb": "ping"})["ok"]
+
+
+def test_values_of_variables_never_touch_the_disk(node: Node) -> None:
+    job = node.job("sh", "-c", "exit ${#SECRET}", env={"SECRET": "canary-value"})
+    assert node.run_job(job).record["exit_code"] == len("canary-value")
+    for path in node.root.rglob("*"):
+        if path.is_file():
+            assert b"canary-value" not in path.read_bytes(), path
+    assert b"SECRET" in (node.root / job["id"] / "record.json").read_bytes()
+
+
+def test_a_home_of_somebody_elses_is_not_used(node: Node, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root to give a directory away")
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, 1234, 1234)
+    node.env["HOME"] = str(theirs)
+    outcome = node.run("sh", "-c", "echo $HOME")
+    assert outcome.stdout.strip() == b"/root"
+    assert list(theirs.iterdir()) == []
+
+
+def test_without_a_state_directory_it_is_in_the_home(node: Node) -> None:
+    del node.env["XDG_STATE_HOME"]
+    assert node.ask(verb="ping")["jobs"] == str(node.home / ".local" / "state" / "toft" / "jobs")
+
+
+def test_a_start_whose_client_vanished_is_done_all_the_same(node: Node) -> None:
+    job = node.job("sleep", "60")
+    session = node.session({"verb": "ping"})
+    session.answer()
+    session.send(frames.message(frames.REQUEST, {"verb": "start", "job": job}))
+    session.process.stdout.close()  # type: ignore[union-attr]
+    session.process.stdin.close()  # type: ignore[union-attr]
+    session.process.wait(10)
+    assert node.record(job["id"])["state"] == "running"
+    node.ask(verb="signal", id=job["id"], signal="KILL")
+    eventually(lambda: node.record(job["id"])["state"] == "signaled", "it has ended")
+
+
+def test_interrupting_the_node_program_does_not_tear_a_start(node: Node) -> None:
+    session = node.session({"verb": "ping"})
+    session.answer()
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        session.process.send_signal(number)
+    assert session.ask({"verb": "ping"})["ok"]
+
+
+def test_the_session_holds_nothing_of_a_started_job(node: Node) -> None:
+    job = node.job("sleep", "60")
+    session = node.session({"verb": "start", "job": job})
+    session.answer()
+    begun = time.monotonic()
+    assert session.close() == 0
+    assert time.monotonic() - begun < 5
+    supervisor = node.supervisor(job["id"])
+    ours = {os.readlink(f"/proc/{supervisor}/fd/{fd}") for fd in (0, 1, 2)}
+    assert ours == {"/dev/null"}
+    assert os.getsid(supervisor) != os.getsid(0)
+    node.ask(verb="signal", id=job["id"], signal="KILL")
+    eventually(lambda: node.record(job["id"])["state"] == "signaled", "it has ended")
