@@ -146,26 +146,10 @@ class Body:
         What it starts is outside the host's control group, so it also runs while the host is frozen or slow.
         A `native` command is in it, and shares the host's fate: so start what is to stay.
         """
-        leader = self.leader()
-        if leader is None:
-            raise HostIsDown(self.name)
-        top = f"/proc/{leader}/root"
         argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
         home = "/root" if user == "root" else f"/home/{user}"
-        as_user = [] if user == "root" else ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
-        joining = ["sh", "-c", self.cgroup.join_script("native") + 'exec "$@"', "sh"] if native else []
         return subprocess.run(
-            [
-                *joining,
-                "nsenter",
-                "--target",
-                str(leader),
-                "--all",
-                f"--root={top}",
-                f"--wd={top}",
-                *as_user,
-                *argv,
-            ],
+            [*self._way_in(user, native), *argv],
             input=given,
             stdin=subprocess.DEVNULL if given is None else None,
             capture_output=True,
@@ -174,6 +158,17 @@ class Body:
             check=check,
             env={"PATH": PATH, "HOME": home, "USER": user, "LOGNAME": user, "LANG": "C.UTF-8"},
         )
+
+    def _way_in(self, user: str, native: bool) -> list[str]:
+        """The words in front of a command that bring it into the host's namespaces."""
+        leader = self.leader()
+        if leader is None:
+            raise HostIsDown(self.name)
+        top = f"/proc/{leader}/root"
+        join = ["sh", "-c", self.cgroup.join_script("native") + 'exec "$@"', "sh"] if native else []
+        enter = ["nsenter", "--target", str(leader), "--all", f"--root={top}", f"--wd={top}"]
+        drop = [] if user == "root" else ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
+        return [*join, *enter, *drop]
 
     def do(self, command: str, *, native: bool = False) -> str:
         """Run a shell command inside that must succeed; its output."""
