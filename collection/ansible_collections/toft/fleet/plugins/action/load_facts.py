@@ -37,7 +37,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _, options = self.validate_argument_spec(argument_spec=OPTIONS)
+        options = self.validate_argument_spec(argument_spec=OPTIONS)[1]
         paths = options["paths"] or self._storage(task_vars or {})
         bad = [repr(path) for path in paths if not probing.is_path(path)]
         if bad:

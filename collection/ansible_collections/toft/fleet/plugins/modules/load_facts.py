@@ -8,17 +8,19 @@ module: load_facts
 short_description: What a host is and how busy it is
 description:
   - Measures CPU, memory, disks and load of a host, finds out what it can do, and returns that as facts.
-  - The host needs nothing but a POSIX shell. It costs a few milliseconds of CPU and lasts about as long as O(interval).
+  - The host needs nothing but a POSIX shell.
+  - It costs a few milliseconds of CPU and lasts about as long as O(interval).
   - It works through any connection and become method that Ansible has for the host.
   - M(toft.fleet.probe) asks all hosts at once and is much faster for many of them.
 version_added: 0.1.0
 options:
   paths:
     description:
-      - Directories whose disks are looked at. A directory that does not exist yet stands for its nearest parent.
+      - Directories whose disks are looked at.
+      - A directory that does not exist yet stands for its nearest parent.
       - C(~) and relative paths are below the home directory.
-      - By default those in the host's variables C(toft_workdir), C(toft_storage_hot) and C(toft_storage_cold),
-        or the home directory if there are none.
+      - By default those in the host's variables C(toft_workdir), C(toft_storage_hot) and
+        C(toft_storage_cold), or the home directory if there are none.
     type: list
     elements: str
   interval:
@@ -37,7 +39,7 @@ attributes:
     description: Can run in check_mode and return changed status prediction without modifying target.
     support: full
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode.
+    description: Nothing is changed, so there is no difference to show.
     support: none
   async:
     description: Supports being used with the C(async) keyword.
@@ -47,7 +49,7 @@ attributes:
     support: full
     platforms: posix
 author:
-  - The toft authors
+  - The toft authors (@toft)
 """
 
 EXAMPLES = r"""
@@ -137,7 +139,9 @@ ansible_facts:
           sample: [0.4, 0.3, 0.1]
         disk_percent: {description: The fullest of the disks., type: float, returned: success, sample: 63.0}
         disks:
-          description: One entry a path with C(path), C(total_bytes), C(free_bytes), C(percent), C(inodes_percent).
+          description:
+            - One entry a path, with C(path), C(total_bytes), C(free_bytes), C(percent) and
+              C(inodes_percent).
           type: list
           elements: dict
           returned: success
@@ -161,14 +165,21 @@ ansible_facts:
           returned: success
           sample: true
         capabilities:
-          description: Commands that are there, and C(gpu), C(nvidia), C(amd), C(metal), C(systemd), C(launchd), C(xcode).
+          description:
+            - Commands that are there.
+            - Also C(gpu), C(nvidia), C(amd), C(metal), C(systemd), C(launchd) and C(xcode).
           type: list
           elements: str
           returned: success
           sample: [docker, gcc, git, make]
         jobs: {description: Running jobs of toft., type: int, returned: success, sample: 0}
         interval_s: {description: How long the CPU was watched., type: float, returned: success, sample: 0.2}
-        missing: {description: What could not be read., type: list, elements: str, returned: success, sample: []}
+        missing:
+          description: What could not be read.
+          type: list
+          elements: str
+          returned: success
+          sample: []
 """
 
 from ansible.module_utils.basic import AnsibleModule
