@@ -95,11 +95,11 @@ def write_all(run: Run, data: bytes) -> None:
     os.dup2(run.stdout, run.stdin)
 
 
-@pytest.mark.parametrize("code", [0, 1, 126, 127, 128, 254, 255])
-def test_exit_codes(control: Path, code: int) -> None:
-    with Run(control, f"exit {code}") as run:
-        assert run.session.wait(soon()) == code
-        assert not run.session.lost
+def test_exit_codes(control: Path) -> None:
+    for code in (0, 1, 126, 127, 128, 254, 255):
+        with Run(control, f"exit {code}") as run:
+            assert run.session.wait(soon()) == code
+            assert not run.session.lost
 
 
 def test_eight_sessions_at_once(control: Path) -> None:

@@ -43,10 +43,12 @@ class Sign:
 
     code: str
     words: re.Pattern[str]
+    fix: str = ""
+    """a template, where the code's own fix would not help"""
 
 
-def _sign(code: str, *words: str) -> Sign:
-    return Sign(code, re.compile("|".join(words), re.IGNORECASE))
+def _sign(code: str, *words: str, fix: str = "") -> Sign:
+    return Sign(code, re.compile("|".join(words), re.IGNORECASE), fix)
 
 
 _CONNECT = r"connect to host (?P<address>[\w.:%-]+) port (?P<port>\d+): "
@@ -70,19 +72,35 @@ SIGNS: tuple[Sign, ...] = (
     _sign("timeout", r"open failed: connect failed: (?:Connection|Operation) timed out"),
     _sign("no_route", r"open failed: connect failed: (?:No route to host|Network is unreachable)"),
     _sign("dns", r"open failed: connect failed: .*(?:not known|name resolution)"),
-    _sign("ssh_failed", r"open failed: administratively prohibited"),
+    _sign(
+        "ssh_failed",
+        r"open failed: administratively prohibited",
+        fix="AllowTcpForwarding yes   # in /etc/ssh/sshd_config of the jump host",
+    ),
     _sign("become", r"sudo: .*(?:password is required|terminal is required|incorrect password|not allowed)"),
     _sign("become", r"is not (?:in the sudoers file|allowed to (?:run|execute))", r"sudo: .*not found"),
     _sign(
         "auth",
-        r"(?:@(?P<address>[\w.:%-]+): )?Permission denied \((?:publickey|password|keyboard|gssapi|hostbased)",
-        r"Permission denied, please try again",
-        r"Too many authentication failures",
-        r"No supported authentication methods available",
-        r"agent refused operation",
+        r"Tailscale SSH requires an additional check",
+        fix="{ssh} true   # and open the address that it shows",
+    ),
+    _sign(
+        "auth",
         r"tailnet policy does not permit",
         r"tailscale: access denied",
-        r"Tailscale SSH requires an additional check",
+        fix='tailscale status   # allow {node} under "ssh" in the tailnet policy file',
+    ),
+    _sign(
+        "auth",
+        r"Too many authentication failures",
+        fix="{ssh_v} true   # then say which key: ansible_ssh_private_key_file, and IdentitiesOnly yes",
+    ),
+    _sign(
+        "auth",
+        r"(?:@(?P<address>[\w.:%-]+): )?Permission denied \((?:publickey|password|keyboard|gssapi|hostbased)",
+        r"Permission denied, please try again",
+        r"No supported authentication methods available",
+        r"agent refused operation",
     ),
     _sign(
         "no_sh",
@@ -180,11 +198,15 @@ TEXTS: Mapping[str, Text] = {
 }
 
 
-def cause(code: str, transport: Transport, *, detail: str = "", address: str = "", port: str = "") -> Cause:
-    """The cause `code` for this node. `address` and `port` are ssh's own, if it named any."""
+def cause(
+    code: str, transport: Transport, *, detail: str = "", address: str = "", port: str = "", fix: str = ""
+) -> Cause:
+    """The cause `code` for this node. `address` and `port` are ssh's own, if it named any; `fix` is a
+    template.
+    """
     text = TEXTS[code]
     fields = _fields(transport, _printable(detail) or "no reason given", address, port)
-    return Cause(code, text.message.format_map(fields), text.fix.format_map(fields))
+    return Cause(code, text.message.format_map(fields), (fix or text.fix).format_map(fields))
 
 
 def explain(
@@ -215,7 +237,7 @@ def _applies(sign: Sign, transport: Transport) -> bool:
 
 def _from_match(sign: Sign, match: re.Match[str], transport: Transport, words: str) -> Cause:
     groups = {name: value for name, value in match.groupdict().items() if value}
-    return cause(sign.code, transport, detail=_last_line(words), **groups)
+    return cause(sign.code, transport, detail=_last_line(words), fix=sign.fix, **groups)
 
 
 def _fields(transport: Transport, detail: str, address: str, port: str) -> dict[str, str]:

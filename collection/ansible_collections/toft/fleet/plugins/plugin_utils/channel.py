@@ -138,8 +138,8 @@ class ProcessEnding:
             self._pidfd = -1
 
 
-def open(transport: Transport, command: str, *, deadline: float, term: str | None = None) -> Channel | Cause:
-    """Starts `command` on the node. With `term` (a TERM value) ssh asks for a terminal there.
+def open(transport: Transport, command: str, *, deadline: float, tty: str | None = None) -> Channel | Cause:
+    """Starts `command` on the node. With `tty` (a TERM value) ssh asks for a terminal there; never here.
 
     A plain ssh is still connecting when this returns: its failure shows as an exit code that `failure`
     explains.
@@ -149,29 +149,29 @@ def open(transport: Transport, command: str, *, deadline: float, term: str | Non
     if transport.kind != "ssh":
         return cause("ssh_failed", transport, detail=transport.reason)
     try:
-        kept = _open_kept(transport, command, deadline, term)
+        kept = _open_kept(transport, command, deadline, tty)
     except OSError as error:
         return cause("ssh_failed", transport, detail=f"no pipe: {error.strerror}")
-    return kept if kept is not None else open_plain(transport, command, deadline=deadline, term=term)
+    return kept if kept is not None else open_plain(transport, command, deadline=deadline, tty=tty)
 
 
 def open_plain(
-    transport: Transport, command: str, *, deadline: float, term: str | None = None
+    transport: Transport, command: str, *, deadline: float, tty: str | None = None
 ) -> Channel | Cause:
     """A channel over an ssh connection of its own."""
     within = transport.within(deadline - time.monotonic())
-    argv = ssh_argv(within, term=term is not None, command=command)
+    argv = ssh_argv(within, term=tty is not None, command=command)
     return _spawn(
         "ssh",
         argv,
-        ssh_environment(os.environ, term),
+        ssh_environment(os.environ, tty),
         lambda code, stderr: _ssh_failure(transport, code, stderr),
         transport,
     )
 
 
 def _open_kept(
-    transport: Transport, command: str, deadline: float, term: str | None
+    transport: Transport, command: str, deadline: float, tty: str | None
 ) -> Channel | Cause | None:
     """A session of the kept-open master; None if it takes a connection of its own.
 
@@ -181,29 +181,45 @@ def _open_kept(
     path = masters.socket_path(transport)
     if isinstance(path, Cause):
         return None
-    number = masters.seen(path)
-    opened: Channel | mux.Failure = mux.Failure("gone", "")
-    if number is not None:
-        opened = _session(transport, path, command, min(deadline, time.monotonic() + SESSION), term)
-        if isinstance(opened, mux.Failure) and opened.kind in BROKEN:
-            masters.drop(path, number)
+    opened = _session_of_old(transport, path, command, deadline, tty)
     if isinstance(opened, mux.Failure) and opened.kind in BROKEN:
         fresh = masters.ensure(transport, deadline)
         if isinstance(fresh, Cause):
             return None if fresh.code == "no_control_socket" else fresh
-        opened = _session(transport, fresh, command, deadline, term)
+        opened = _session(transport, fresh, command, deadline, tty)
     if isinstance(opened, Channel):
         return opened
     return _session_failure(transport, opened)
 
 
+def _session_of_old(
+    transport: Transport, path: Path, command: str, deadline: float, tty: str | None
+) -> Channel | mux.Failure:
+    number = masters.seen(path)
+    if number is None:
+        return mux.Failure("gone", "")
+    patience = time.monotonic() + SESSION
+    opened = _session(transport, path, command, min(deadline, patience), tty)
+    # A caller in a hurry is no proof against the connection, and others may be using it.
+    cut_short = isinstance(opened, mux.Failure) and opened.kind == "timeout" and deadline < patience
+    if isinstance(opened, mux.Failure) and opened.kind in BROKEN and not cut_short:
+        masters.drop(path, number)
+    return opened
+
+
 def _session(
-    transport: Transport, path: Path, command: str, deadline: float, term: str | None
+    transport: Transport, path: Path, command: str, deadline: float, tty: str | None
 ) -> Channel | mux.Failure:
     # Fresh pipes for each try: a master that hangs keeps its ends of the old ones.
     near, far = pipes()
-    session = mux.open_session(path, command, far, deadline, term=term)
-    close_all(far)
+    try:
+        session = mux.open_session(path, command, far, deadline, term=tty)
+    except BaseException:
+        # Ctrl-C.
+        close_all(near)
+        raise
+    finally:
+        close_all(far)
     if isinstance(session, mux.Failure):
         close_all(near)
         return session
