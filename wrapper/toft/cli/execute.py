@@ -49,7 +49,7 @@ def execute(
     shell: Annotated[bool, typer.Option("--shell", help="The words are a shell line.")] = False,
     exec_: Annotated[bool, typer.Option("--exec", help="The words are an argv.")] = False,
 ) -> int:
-    given = Words(tuple(words), form_of(shell, exec_))
+    given = Words(tuple(words[1:] if words[0] == "--" and len(words) > 1 else words), form_of(shell, exec_))
     request = Offload(
         given, None, cwd, environment(session.env, env or [], env_file), timeout, stdin=False, become=become
     )

@@ -11,12 +11,14 @@ import json
 import os
 import select
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.toft.fleet.plugins.module_utils import frames
 from ansible_collections.toft.fleet.plugins.plugin_utils import channel, program
+from ansible_collections.toft.fleet.plugins.plugin_utils.asking import boot, silence
 from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause, cause
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
 
@@ -40,7 +42,7 @@ def connect(transport: Transport, request: Mapping[str, Any], *, timeout_s: floa
     """Start the node program, send the request, wait for its answer."""
     deadline = time.monotonic() + timeout_s
     quick = replace(transport, connect_timeout=min(transport.connect_timeout, timeout_s))
-    opened = channel.open(quick, program.command(transport.python), deadline=deadline)
+    opened = channel.open(quick, boot(transport), deadline=deadline)
     if isinstance(opened, Cause):
         return opened
     link = Link(transport, opened)
@@ -74,7 +76,7 @@ class Link:
         self._channel.set_blocking(False)
         self._reader = program.Reader()
         self._out = bytearray()
-        self._received: list[tuple[bytes, bytes]] = []
+        self._received: deque[tuple[bytes, bytes]] = deque()
         self._stderr = bytearray()
         self._ended = False
         self._credited = 0
@@ -125,9 +127,9 @@ class Link:
         return lost or {fd for fd in others if fd in events}
 
     def frames(self) -> Iterator[tuple[str, Any]]:
-        """What has come: (`stdout`|`stderr`, bytes), (`accepted`|`answer`|`ended`, JSON)."""
-        received, self._received = self._received, []
-        for kind, payload in received:
+        """What has come, one at a time; what is not taken now stays: (`stdout`|`stderr`, bytes), (`accepted`|`answer`|`ended`, JSON)."""
+        while self._received:
+            kind, payload = self._received.popleft()
             if kind in _BYTES:
                 yield _BYTES[kind], payload
             elif kind in _VALUES:
@@ -177,8 +179,8 @@ class Link:
         code = self._channel.wait(time.monotonic() + 1.0)
         self._read_stderr()
         told = self._channel.failure(255 if code is None else code, bytes(self._stderr))
-        if told is None and code == 127:
-            return cause("no_python", self.transport)
+        if told is None and not self._reader.greeted:
+            return silence(self.transport, 255 if code is None else code, bytes(self._stderr))
         return told or cause("connection_lost", self.transport, detail=self._stderr.decode(errors="replace")[-300:])
 
 

@@ -89,7 +89,7 @@ class Engine:
             events.append(event)
             return False
 
-        with _umask(0o077), _executables_on_path():
+        with _umask(0o077):
             runner = ansible_runner.run(
                 private_data_dir=str(run_dir),
                 project_dir=str(run_dir / "project"),
@@ -111,7 +111,8 @@ class Engine:
 
     def _variables(self, run_dir: Path) -> dict[str, str]:
         return {
-            **self.environment,
+            # `ansible-playbook` of the environment that toft runs in, wherever it was started from.
+            "PATH": os.pathsep.join((str(Path(sys.executable).parent), self.environment.get("PATH", os.defpath))),
             "ANSIBLE_CONFIG": str(_configuration(run_dir)),
             "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join(collections_path(self.environment)),
             "ANSIBLE_HOST_KEY_CHECKING": "True",
@@ -188,14 +189,3 @@ def _umask(mask: int) -> Iterator[None]:
         yield
     finally:
         os.umask(before)
-
-
-@contextlib.contextmanager
-def _executables_on_path() -> Iterator[None]:
-    """`ansible-playbook` of the environment that toft runs in, wherever it was started from."""
-    before = os.environ.get("PATH", os.defpath)
-    os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), before))
-    try:
-        yield
-    finally:
-        os.environ["PATH"] = before

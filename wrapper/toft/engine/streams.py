@@ -23,6 +23,8 @@ from toft.engine.stdin import Closed, Stdin
 
 RETRY_S = 0.5
 WINDOW = 1 << 20
+HOPELESS = frozenset({"auth", "host_key_changed", "host_key_unknown", "no_python", "no_sh", "bad_name", "protocol"})
+"""Causes that waiting does not mend."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ class Streams:
                 outcome = self._once()
                 if not isinstance(outcome, Cause):
                     return outcome
-                if time.monotonic() - self._last_contact > self.patience_s:
+                patience = 0.0 if outcome.code in HOPELESS else self.patience_s
+                if time.monotonic() - self._last_contact > patience:
                     return LostContact(outcome)
                 if self._told_to_detach(RETRY_S):
                     return Detached()

@@ -19,7 +19,7 @@ def ask(transport: Transport, request: Mapping[str, Any], *, deadline: float) ->
     """`deadline` is a time.monotonic(). A node program's refusal is an answer too: {ok: false, error}."""
     done = channel.run(
         transport,
-        program.command(transport.python),
+        boot(transport),
         program.request_bytes(dict(request)),
         deadline=deadline,
         max_output=MOST,
@@ -29,12 +29,24 @@ def ask(transport: Transport, request: Mapping[str, Any], *, deadline: float) ->
     return _answer(transport, done)
 
 
+def boot(transport: Transport) -> str:
+    """The one command line that a node is ever given for a job. A user to become has passed a strict pattern."""
+    sudo = f"sudo -n -H -u {transport.become} -- " if transport.become else ""
+    return sudo + program.command(transport.python)
+
+
+def silence(transport: Transport, exit_code: int, stderr: bytes) -> Cause:
+    """Why the node program did not say its first word, when the way to it was open."""
+    words = stderr.decode(errors="replace").strip()[-300:]
+    if transport.become and "sudo:" in words:
+        return cause("become", transport, detail=words)
+    return cause("no_python", transport) if exit_code == 127 else cause("protocol", transport, detail=words)
+
+
 def _answer(transport: Transport, done: channel.Completed) -> dict[str, Any] | Cause:
     reader = program.Reader()
     for kind, payload in reader.feed(done.stdout):
         if kind == b"A":
             answer: dict[str, Any] = json.loads(payload)
             return answer
-    if done.exit_code == 127:
-        return cause("no_python", transport)
-    return cause("protocol", transport, detail=done.stderr.decode(errors="replace")[-300:])
+    return silence(transport, done.exit_code, done.stderr)

@@ -2,7 +2,7 @@
 """How a command is given: words become an argv or a shell command line, and perhaps a node before it.
 
 Several words are an argv, run as they are. One single word with white space in it is a shell command line.
-The first word is a node only if it is exactly a node's name and another word follows.
+The first word is a node only if it is exactly a node's name and another word follows; `--` may part the two.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ def understand(words: Sequence[str], nodes: Collection[str], form: Form, may_nam
     """Split off a node's name where there is one; the words themselves are never re-split."""
     named = may_name_node and len(words) > 1 and words[0] in nodes
     rest = tuple(words[1:] if named else words)
+    if named and len(rest) > 1 and rest[0] == "--":
+        rest = rest[1:]
     return Given(_command(rest, form), words[0] if named else None)
 
 
