@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from typing import Mapping, Optional
 
 
+SHARED = "/var/tmp/toft-%d"
+
+
 class Account:
     """Who the jobs run as."""
 
@@ -56,7 +59,7 @@ def state_directory(user: Account, env: Mapping[bytes, bytes]) -> str:
     kept = os.path.join(user.home or "/nonexistent", ".local", "state", "toft")
     if os.path.isdir(kept) or (user.home and _usable(user.home)):
         return kept
-    return _shared_directory("/var/tmp/toft-%d" % os.geteuid())
+    return _shared_directory(SHARED % os.geteuid())
 
 
 def _usable(home: str) -> bool:

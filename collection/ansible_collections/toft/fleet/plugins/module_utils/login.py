@@ -223,8 +223,10 @@ def _ask(user: Account, current: Mapping[bytes, bytes]) -> Dict[str, Any]:
         found = parse(said, marker)
         if found is not None:
             return dict(found, why=None)
-        late = time.monotonic() >= deadline
-        why = "%s %s" % (user.shell, "took longer than 10 s" if late else "gave no environment")
+        if time.monotonic() >= deadline:
+            why = "%s took longer than %g s" % (user.shell, LIMIT_S)
+            break
+        why = "%s gave no environment" % user.shell
     return {"env": {}, "umask": None, "why": why}
 
 
@@ -233,7 +235,7 @@ def shell_forms(shell: str) -> List[List[str]]:
     name = os.path.basename(shell)
     if name in CSH:
         # -l must stand alone there; a name that begins with a dash means the same.
-        return [["-" + name, "-i", "-c"], ["-" + name, "-c"]]
+        return [["-" + name, "-c"]]
     return [[name, "-i", "-l", "-c"], [name, "-l", "-c"]]
 
 
@@ -301,7 +303,10 @@ def _end(pid: int, finished: bool) -> None:
         if os.waitpid(pid, os.WNOHANG)[0]:
             return
         time.sleep(0.01)
-    os.killpg(pid, 9)  # not reaped yet, so the group is still there
+    try:
+        os.killpg(pid, 9)
+    except ProcessLookupError:
+        os.kill(pid, 9)  # so early that it has no group of its own yet
     os.waitpid(pid, 0)
 
 
