@@ -102,7 +102,7 @@ def test_what_was_installed_from_the_archive_works_alone(archive: Path, tmp_path
     env = {"ANSIBLE_COLLECTIONS_PATH": str(place), "PYTHONPATH": "", "ANSIBLE_LOCALHOST_WARNING": "false"}
     told = json.loads(run("ansible-doc", "-j", "toft.fleet.load_facts", home=tmp_path, **env))
     assert told["toft.fleet.load_facts"]["doc"]["filename"].startswith(str(place))
-    facts = run("ansible", "localhost", "-o", "-m", "toft.fleet.load_facts", home=tmp_path, **env)
+    facts = run("ansible", "localhost", "-m", "toft.fleet.load_facts", home=tmp_path, **env)
     assert '"cpu_percent"' in facts
 
 

@@ -47,14 +47,16 @@ def hosts(tmp_path: Path) -> Path:
 
 def ansible(hosts: Path, pattern: str, options: dict[str, Any] | None = None, *more: str) -> dict[str, Any]:
     """The results by host, each with `state` as the ad-hoc output names it (SUCCESS, FAILED!…)."""
-    command = [str(BIN / "ansible"), "-i", str(hosts), pattern, "-m", "toft.fleet.load_facts", "-o", *more]
+    command = [str(BIN / "ansible"), "-i", str(hosts), pattern, "-m", "toft.fleet.load_facts", *more]
     command += ["-a", json.dumps(options)] if options else []
     env = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
     env |= {"ANSIBLE_HOME": str(hosts.parent / "home"), "ANSIBLE_NOCOLOR": "1"}
     env["PATH"] = f"{BIN}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=env)
     results = {}
-    for host, state, told in re.findall(r"^(\S+) \| ([A-Z!]+) => (\{.*\})$", done.stdout, re.MULTILINE):
+    for host, state, told in re.findall(
+        r"^(\S+) \| ([A-Z!]+) => (\{.*?^\})$", done.stdout, re.MULTILINE | re.DOTALL
+    ):
         results[host] = {"state": state, **json.loads(told)}
     assert results, done.stderr
     return results

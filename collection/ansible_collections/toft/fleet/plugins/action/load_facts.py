@@ -53,14 +53,20 @@ class ActionModule(ActionBase):
         return [str(value) for value in values if value]
 
     def _ask(self, script: bytes) -> dict[str, Any]:
-        """The script on stdin where a connection carries that; else as the command itself, because a become
-        method may put a terminal where stdin was."""
-        if self._connection.has_pipelining and self._connection.become is None:
+        """The script on stdin if that reaches the shell, else as the command itself (where a csh as the login
+        shell would stumble over its lines)."""
+        if self._has_stdin():
             done = self._low_level_execute_command(probing.COMMAND, in_data=script)
         else:
             done = self._low_level_execute_command(script.decode("utf-8", "surrogateescape"))
         told: dict[str, Any] = done
         return told
+
+    def _has_stdin(self) -> bool:
+        """Not every connection carries it, and a become method may put a terminal in its place."""
+        become = self._connection.become
+        through = become is None or (become.name == "sudo" and self._connection.transport != "local")
+        return bool(self._connection.has_pipelining and through)
 
 
 def _failed(code: str, done: Mapping[str, Any]) -> dict[str, Any]:
