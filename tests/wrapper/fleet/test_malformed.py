@@ -20,7 +20,7 @@ sync_exclude:
 host_preferences:
   database: [node-1]
 rules:
-  - {command: make, heavy: true}
+  - {name: make, programs: make, heavy: true}
 overload: {cpu_percent: 80}
 announce: off
 budgets: {session_usd: 5, nodes: {arch: {day_tokens: 100}}}

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
@@ -28,6 +28,15 @@ IGNORED_ENDINGS = (
 VARIABLE_DIRECTORIES = ("group_vars", "host_vars")
 TAGS = ("!vault", "!vault-encrypted", "!unsafe")
 SECTIONS = ("hosts", "children", "vars")
+VAULT = "$ANSIBLE_VAULT;"
+CONNECTION: Mapping[str, Callable[[object], str | None]] = {
+    "ansible_host": names.refuse_address,
+    "ansible_ssh_host": names.refuse_address,
+    "ansible_user": names.refuse_user,
+    "ansible_ssh_user": names.refuse_user,
+    "ansible_port": names.refuse_port,
+    "ansible_ssh_port": names.refuse_port,
+}
 MAX_FILES = 2_000
 MAX_DEPTH = 8
 MAX_RANGE = 10_000
@@ -60,7 +69,7 @@ def check_source(file: Path) -> None:
     if _is_script(file):
         return
     text = read_text(file)
-    if text.startswith("$ANSIBLE_VAULT;") or file.suffix == ".toml":
+    if text.startswith(VAULT) or file.suffix == ".toml":
         return
     if file.suffix in YAML_ENDINGS:
         _check_groups(Place(parse(text, str(file), TAGS)))
@@ -116,11 +125,10 @@ def _walk(directory: Path, wanted: Callable[[str], bool], depth: int = 0) -> Ite
 
 def _check_variables(file: Path) -> None:
     text = read_text(file)
-    if text.startswith("$ANSIBLE_VAULT;"):
+    if text.startswith(VAULT):
         return
     top = Place(parse(text, str(file), TAGS))
-    if top.value is not None and not isinstance(top.value, dict):
-        raise top.bad("must be a mapping of variables (name: value)")
+    _check_connection(top)
 
 
 def _check_groups(top: Place) -> None:
@@ -140,27 +148,48 @@ def _check_group(group: Place) -> None:
     for name, section in group.children():
         if name not in SECTIONS:
             raise section.bad("is no part of a group", did_you_mean(name, SECTIONS))
-        if section.value is not None and not isinstance(section.value, dict | str):
+        if name != "vars" and section.value is not None and not isinstance(section.value, dict | str):
             raise section.bad("must be a mapping", "end each name with a colon")
         for child_name, child in section.children():
             if name == "hosts":
                 _check_node(child_name, child)
             elif name == "children":
                 _check_group(child)
+        if name == "vars":
+            _check_connection(section)
 
 
 def _check_node(name: object, place: Place) -> None:
     why = refuse_host(name)
     if why:
-        raise BadFile(place.document.file, place.line, why, "rename the node", place.key)
-    if place.value is not None and not isinstance(place.value, dict):
-        raise place.bad("must be a mapping of variables (name: value)")
+        raise BadFile(place.document.file, place.line, why, key=place.key)
+    _check_connection(place)
+
+
+def _check_connection(variables: Place) -> None:
+    """Addresses, users and ports that are given literally; a template is judged when it is used."""
+    if variables.value is None:
+        return
+    if not isinstance(variables.value, dict):
+        raise variables.bad("must be a mapping of variables (name: value)")
+    for name, place in variables.children():
+        why = refuse_connection(name, place.value)
+        if why:
+            raise place.bad(why)
+
+
+def refuse_connection(name: object, value: object) -> str | None:
+    """Why this cannot be the value of a variable that becomes a word of an ssh command."""
+    refuse = CONNECTION.get(name) if isinstance(name, str) else None
+    literal = not (isinstance(value, str) and ("{{" in value or "{%" in value or value.startswith(VAULT)))
+    why = refuse(value) if refuse and literal and value is not None else None
+    return shown(why, 300) if why else None
 
 
 def refuse_host(name: object) -> str | None:
     """Why this word cannot name a node; it may have Ansible's ranges (`pi[1:3]`) and a port (`pi:2222`)."""
     if not isinstance(name, str):
-        return f"the node name {shown(name)} must be text: put it in quotes"
+        return names.refuse_node(name)
     count = 1
     for low, high, step in _RANGE.findall(name):
         count *= _steps(low, high, int(step or 1))
@@ -168,7 +197,7 @@ def refuse_host(name: object) -> str | None:
         return f"{shown(name)} stands for more than {MAX_RANGE} nodes"
     plain = re.sub(r":[0-9]{1,5}\Z", "", _RANGE.sub("0", name))
     why = names.refuse_node(plain)
-    return shown(why, 200) if why else None
+    return shown(why, 300) if why else None
 
 
 def _steps(low: str, high: str, step: int) -> int:
@@ -187,8 +216,8 @@ def _check_ini(text: str, file: str) -> None:
             section = _section(line, file, number)
         elif section == "hosts":
             _check_ini_host(line, file, number)
-        elif section == "vars" and "=" not in line:
-            raise BadFile(file, number, f"must be name=value, not {shown(line)}")
+        elif section == "vars":
+            _check_ini_variable(line, file, number)
 
 
 def _section(line: str, file: str, number: int) -> str:
@@ -201,6 +230,15 @@ def _section(line: str, file: str, number: int) -> str:
     return kind
 
 
+def _check_ini_variable(line: str, file: str, number: int) -> None:
+    name, equals, value = (part.strip() for part in line.partition("="))
+    if not equals:
+        raise BadFile(file, number, f"must be name=value, not {shown(line)}")
+    why = refuse_connection(name, value.strip("'\""))
+    if why:
+        raise BadFile(file, number, f"{name}: {why}")
+
+
 def _check_ini_host(line: str, file: str, number: int) -> None:
     try:
         words = shlex.split(line, comments=True)
@@ -209,8 +247,10 @@ def _check_ini_host(line: str, file: str, number: int) -> None:
     if not words:
         return
     why = refuse_host(words[0])
-    if why:
-        raise BadFile(file, number, why, "rename the node")
     for word in words[1:]:
-        if "=" not in word:
+        name, equals, value = word.partition("=")
+        if not equals:
             raise BadFile(file, number, f"after a node's name come name=value words, not {shown(word)}")
+        why = why or refuse_connection(name, value)
+    if why:
+        raise BadFile(file, number, why)

@@ -23,9 +23,6 @@ MAX_DEPTH = 16
 MAX_FILES = 200
 MAX_BYTES = 1 << 20
 
-ADDRESS = re.compile(r"[A-Za-z0-9_:][A-Za-z0-9_.:%-]{0,252}\Z")
-USER = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@+-]{0,63}\Z")
-PORT = re.compile(r"[0-9]{1,5}\Z")
 
 Condition = tuple[str, ...]
 """The patterns of one `Host` line; none of them means that it never applies."""
@@ -135,9 +132,9 @@ def _alias(name: str, settings: list[_Setting], file: str, line: int) -> Alias:
     user, port = found.get("user", ""), found.get("port", "")
     return Alias(
         name=name,
-        host_name=host_name if ADDRESS.match(host_name) else "",
-        user=user if USER.match(user) else "",
-        port=int(port) if PORT.match(port) and 0 < int(port) < 65536 else None,
+        host_name="" if names.refuse_address(host_name) else host_name,
+        user="" if names.refuse_user(user) else user,
+        port=None if names.refuse_port(port) else int(port),
         file=file,
         line=line,
     )
