@@ -375,7 +375,40 @@ def test_input_for_nobody_is_accepted_and_dropped(pipe: tuple[int, int]) -> None
     assert stdin.closed
     stdin.offer(100, b"y" * (5 << 20))
     assert (stdin.accepted, stdin.waiting) == (100 + (5 << 20), False)
-    assert control.accepted_state(stdin.state()) == (100 + (5 << 20), 1 << 62, True)
+    assert control.accepted_state(stdin.state()) == (100 + (5 << 20), 1 << 62, True, 0)
+
+
+def test_what_was_read_is_told_from_what_was_written(pipe: tuple[int, int]) -> None:
+    """The end of input waits until the pipe is empty: so it can be said what the command did not want."""
+    reader, writer = pipe
+    stdin = streams.Stdin(writer, tty=False)
+    stdin.offer(0, b"one\ntwo\n")
+    stdin.finish(8)
+    stdin.look()
+    assert (stdin.consumed, stdin.closed) == (0, False)
+    assert stdin.look_again is not None
+    assert os.read(reader, 4) == b"one\n"
+    stdin.look()
+    assert (stdin.consumed, stdin.closed) == (4, False)
+    assert os.read(reader, 4) == b"two\n"
+    stdin.look()
+    assert (stdin.consumed, stdin.closed) == (8, True)
+    assert stdin.look_again is None
+    assert os.read(reader, 1) == b""
+
+
+def test_a_command_that_reads_nothing_is_looked_at_less_and_less(pipe: tuple[int, int]) -> None:
+    stdin = streams.Stdin(pipe[1], tty=False)
+    assert stdin.look_again is None, "nothing was written"
+    stdin.offer(0, b"x")
+    pauses = []
+    for _ in range(8):
+        pauses.append(stdin.look_again)
+        stdin.look()
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == streams.LONGEST_LOOK_S
+    stdin.close()
+    assert stdin.consumed == 0
 
 
 def test_ticks_are_not_repeated() -> None:

@@ -71,7 +71,7 @@ class Follower:
         self._looked_at = 0.0
         self._input: List[Tuple[bytes, int, bytes]] = []
         self._input_size = 0
-        self._stdin: Optional[Tuple[int, int, bool]] = None
+        self._stdin: Optional[Tuple[int, int, bool, int]] = None
         self._takes_stdin = bool(request.get("stdin"))
 
     def run(self, record: Dict[str, Any]) -> bool:
@@ -216,12 +216,17 @@ class Follower:
             self._supervisor = None
             self._looked_at = 0.0
 
-    def _accepted(self, state: Tuple[int, int, bool]) -> None:
+    def _accepted(self, state: Tuple[int, int, bool, int]) -> None:
         known, self._stdin = self._stdin, state
         if state[2]:
             self._input, self._input_size = [], 0
-        if self._takes_stdin and (known is None or (known[0], known[2]) != (state[0], state[2])):
-            told = {"offset": state[0], "closed": state[2], "limit": state[0] + WINDOW_BYTES}
+        if self._takes_stdin and (known is None or _news(known) != _news(state)):
+            told = {
+                "offset": state[0],
+                "closed": state[2],
+                "consumed": state[3],
+                "limit": state[0] + WINDOW_BYTES,
+            }
             self._channel.send(frames.message(frames.ACCEPTED, told))
         self._pass_input()
 
@@ -244,3 +249,8 @@ class Follower:
         elif self._supervisor is None:
             fd = control.connect(self._job.path)
             self._supervisor = control.Link(fd) if fd is not None else None
+
+
+def _news(state: Tuple[int, int, bool, int]) -> Tuple[int, bool, int]:
+    """What a client wants to hear of at once: its limit follows from the offset."""
+    return state[0], state[2], state[3]

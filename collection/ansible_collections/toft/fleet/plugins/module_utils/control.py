@@ -4,8 +4,8 @@
 Same framing as the outer wire. To the supervisor: STDIN and STDIN_END (with offsets), SIGNAL, WINDOW,
 CREDIT (what the client has delivered) as they came from the client, SEEN (two 8-byte offsets: what the
 attached program has read from the files) and PING. From it: TICK (there is more than you have seen),
-ACCEPTED (8-byte stdin offset, 8-byte limit up to which data may be sent, one byte: 1 = nobody reads it
-any more), PONG, and FINAL with the job's result.
+ACCEPTED (8-byte stdin offset, 8-byte limit up to which data may be sent, 8-byte count of what the
+command has read, one byte: 1 = nobody reads it any more), PONG, and FINAL with the job's result.
 
 A tick is sent only to a client that has seen everything it was told of, so a fast writer and a slow
 reader exchange no more than one tick for each round of reading.
@@ -28,11 +28,12 @@ TICK, PONG = b"T", b"P"
 CREDIT_LASTS_S = 10.0
 
 
-def accepted_state(payload: bytes) -> Tuple[int, int, bool]:
-    """(offset, limit, closed) out of an ACCEPTED payload."""
+def accepted_state(payload: bytes) -> Tuple[int, int, bool, int]:
+    """(offset, limit, closed, consumed) out of an ACCEPTED payload."""
     offset, rest = frames.split(payload)
-    limit, flag = frames.split(rest)
-    return offset, limit, flag == b"\1"
+    limit, rest = frames.split(rest)
+    consumed, flag = frames.split(rest)
+    return offset, limit, flag == b"\1", consumed
 
 
 class Link:

@@ -8,6 +8,7 @@ must not hang for want of room. Input is a stream with offsets, whoever sends it
 from __future__ import annotations
 
 import os
+import sys
 
 from ansible_collections.toft.fleet.plugins.module_utils import frames, jobs
 
@@ -17,20 +18,26 @@ if TYPE_CHECKING:
 
 READ_BYTES = 1 << 20
 STDIN_ROOM = 1 << 20
+FIRST_LOOK_S, LONGEST_LOOK_S = 0.002, 0.1
+
+
+def open_files(job: jobs.Job) -> List[int]:
+    """The files of both streams; before the command starts, since afterwards it must not fail."""
+    return [os.open(job.file(name), os.O_WRONLY | os.O_APPEND) for name in jobs.STREAMS]
 
 
 class Stream:
     """One output of the command on its way to its file."""
 
-    def __init__(self, name: str, source: int, job: jobs.Job) -> None:
+    def __init__(self, name: str, source: int, file: int, job: jobs.Job) -> None:
         self.name = name
         self.source: Optional[int] = source
+        self._file = file
         self.written = 0
         self.lost = 0
         self.quiet = False
         self._marked = 0
         self._job = job
-        self._file = os.open(job.file(name), os.O_WRONLY | os.O_APPEND)
 
     def pump(self, buffer: bytearray) -> bool:
         """Carry over what is there; whether the file has grown."""
@@ -82,13 +89,20 @@ class Stdin:
 
     Data that was accepted before is trimmed, data from beyond the end is not taken. Once the command
     reads no more, the rest is accepted and thrown away, so that no sender hangs.
+
+    `consumed` is what the command has really read: what lies in its pipe unread does not count, so that
+    a sender can leave to others what the command did not want. The end of input is therefore held back
+    until the pipe is empty, which the command cannot tell from the usual order. (A kernel that does not
+    say what lies in a pipe, such as macOS's, counts what was written.)
     """
 
     def __init__(self, fd: Optional[int], tty: bool) -> None:
         self.fd = fd
         self.closed = fd is None
         self.accepted = 0
+        self.consumed = 0
         self._tty = tty
+        self._pause = FIRST_LOOK_S
         self._held: List[memoryview] = []
         self._size = 0
         self._end: Optional[int] = None
@@ -105,6 +119,30 @@ class Stdin:
     @property
     def limit(self) -> int:
         return self.accepted - self._size + STDIN_ROOM
+
+    @property
+    def look_again(self) -> Optional[float]:
+        """Seconds after which it is worth to look what the command has read; None when it is not."""
+        written = self.accepted - self._size
+        unsaid = self.consumed == 0 and written > 0 or self._end is not None
+        return self._pause if unsaid and not (self.closed or self._tty or self._held) else None
+
+    def look(self) -> None:
+        """What has the command read by now? Hang up if that was the last of it."""
+        before, self.consumed = self.consumed, self.accepted - self._size - self._unread()
+        self._pause = FIRST_LOOK_S if self.consumed > before else min(2 * self._pause, LONGEST_LOOK_S)
+        self.flush()
+
+    def _unread(self) -> int:
+        if self.fd is None or self._tty:
+            return 0
+        import fcntl
+        import termios
+
+        try:
+            return int.from_bytes(fcntl.ioctl(self.fd, termios.FIONREAD, bytes(4)), sys.byteorder)
+        except OSError:
+            return 0
 
     def offer(self, offset: int, data: bytes) -> None:
         fresh = memoryview(data)[max(0, self.accepted - offset) :]
@@ -146,10 +184,12 @@ class Stdin:
         if self._tty and self.fd is not None:
             os.write(self.fd, b"\x04")
             self._end = None
-        else:
+        elif self._unread() == 0:
             self.close()
 
     def close(self) -> None:
+        if not self.closed:
+            self.consumed = self.accepted - self._size - self._unread()
         if self.fd is not None and not self._tty:
             os.close(self.fd)
         self.fd, self.closed = None, True
@@ -157,4 +197,5 @@ class Stdin:
 
     def state(self) -> bytes:
         limit = (1 << 62) if self.closed else self.limit
-        return frames.at(self.accepted, frames.at(limit, b"\1" if self.closed else b"\0"))
+        flag = b"\1" if self.closed else b"\0"
+        return frames.at(self.accepted, frames.at(limit, frames.at(self.consumed, flag)))

@@ -44,7 +44,13 @@ class Supervisor:
     """The loop around one running command."""
 
     def __init__(
-        self, job: jobs.Job, child: spawn.Child, wake: int, clock: Clock, timeout: Optional[float]
+        self,
+        job: jobs.Job,
+        child: spawn.Child,
+        files: List[int],
+        wake: int,
+        clock: Clock,
+        timeout: Optional[float],
     ) -> None:
         self._job = job
         self._child = child
@@ -62,9 +68,9 @@ class Supervisor:
         self._save_at = 0.0
         self._stdin = streams.Stdin(child.stdin, child.tty)
         self._clients: List[control.Client] = []
-        self._streams = [streams.Stream("stdout", child.stdout, job)]
+        self._streams = [streams.Stream("stdout", child.stdout, files[0], job)]
         if child.stderr is not None:
-            self._streams.append(streams.Stream("stderr", child.stderr, job))
+            self._streams.append(streams.Stream("stderr", child.stderr, files[1], job))
         os.set_blocking(job.listener, False)
 
     def run(self) -> None:
@@ -94,6 +100,8 @@ class Supervisor:
             self._reap()
         if self._stdin.fd in free:
             self._stdin.flush()
+        if self._stdin.look_again is not None:
+            self._stdin.look()
         for client in self._clients:
             if client.fd in ready:
                 self._hear(client)
@@ -122,6 +130,8 @@ class Supervisor:
         """Seconds until something is due by itself; None for never."""
         now = time.monotonic()
         due = [client.credit_until - now for client in self._clients if client.credit_until > now]
+        if self._stdin.look_again is not None:
+            due.append(self._stdin.look_again)
         if self._ending is not None:
             if not self._saved:
                 due.append((self._save_at if self._result else self._ended + SETTLE_S) - now)
@@ -266,6 +276,7 @@ class Supervisor:
         result = dict(ending, survivors=self._survivors())
         for stream in self._streams:
             result[stream.name + "_bytes"] = stream.written
+        result["stdin_consumed"] = self._stdin.consumed
         result["lost_bytes"] = sum(stream.lost for stream in self._streams)
         killed = result["signal"] == signals.SIGKILL and not self._killed
         if killed and processes.out_of_memory_kills() > self._ooms:
