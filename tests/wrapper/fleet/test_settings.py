@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.toft.fleet.plugins.plugin_utils import routing
 from toft.fleet import settings
 from toft.fleet.yaml_source import BadFile
 
@@ -160,3 +161,10 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
 def test_an_option_that_is_no_key_is_our_mistake(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         Home(tmp_path, {}).load({"flags": {"inventroy": ["x"]}})
+
+
+def test_routing_means_the_same_by_weights_and_overload() -> None:
+    """The two floors have a value each, so that reading a configuration does not bring in the command parser."""
+    found = settings.load({"HOME": "/nonexistent"}, Path("/"), {})
+    assert asdict(found.load_weights) == asdict(routing.Weights())
+    assert asdict(found.overload) == asdict(routing.Overload())

@@ -39,11 +39,11 @@ class LoadWeights:
 
 @dataclass(frozen=True)
 class Overload:
-    """This machine is overloaded when any of these is passed; `load` is the 1 minute average per core."""
+    """This machine is overloaded when any of these is passed; `load_per_core` is the 1 minute average."""
 
     cpu_percent: float = 85.0
     memory_percent: float = 90.0
-    load: float = 1.5
+    load_per_core: float = 1.5
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,11 @@ CAPS: Mapping[str, Reader] = {
     "session_tokens": whole,
     "day_tokens": whole,
 }
-OVERLOAD: Mapping[str, Reader] = {"cpu_percent": _percent, "memory_percent": _percent, "load": _share}
+OVERLOAD: Mapping[str, Reader] = {
+    "cpu_percent": _percent,
+    "memory_percent": _percent,
+    "load_per_core": _share,
+}
 
 KEYS: Mapping[str, Key] = MappingProxyType(
     {
