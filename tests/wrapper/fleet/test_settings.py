@@ -164,7 +164,7 @@ def test_an_option_that_is_no_key_is_our_mistake(tmp_path: Path) -> None:
 
 
 def test_routing_means_the_same_by_weights_and_overload() -> None:
-    """The two floors have a value each, so that reading a configuration does not bring in the command parser."""
+    """Each floor has a value of its own: reading a configuration must not bring in the command parser."""
     found = settings.load({"HOME": "/nonexistent"}, Path("/"), {})
     assert asdict(found.load_weights) == asdict(routing.Weights())
     assert asdict(found.overload) == asdict(routing.Overload())
