@@ -62,11 +62,11 @@ def _checked(path: Path, source: str) -> tuple[Path, ...]:
         raise BadFile(str(path), None, f"no such inventory (given by {source})", _advice(path))
     files = check(path)
     if not files:
-        raise BadFile(str(path), None, "this directory holds no inventory file", "type: toft init")
+        raise BadFile(str(path), None, "this directory holds no inventory file", "toft init")
     return files
 
 
 def _advice(path: Path) -> str:
     if "," in path.name:
-        return "a list of hosts is not taken: write them in a file; type: toft init"
-    return "type: toft init, or give the right path with -i"
+        return "a list of hosts is not taken: write them in a file (toft init)"
+    return "toft init, or give the right path with -i"

@@ -130,14 +130,14 @@ def read_text(path: Path) -> str:
     try:
         raw = _read_regular(path)
     except OSError as error:
-        raise BadFile(str(path), None, f"cannot be read: {error.strerror}", f"try: ls -ld {path}") from error
+        raise BadFile(str(path), None, f"cannot be read: {error.strerror}", f"ls -ld {path}") from error
     if len(raw) > MAX_BYTES:
         raise BadFile(str(path), None, "is larger than 1 MiB")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise BadFile(str(path), line, "is not UTF-8", f"try: file {path}") from error
+        raise BadFile(str(path), line, "is not UTF-8", f"file {path}") from error
 
 
 def _read_regular(path: Path) -> bytes:
