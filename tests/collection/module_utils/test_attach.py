@@ -401,7 +401,7 @@ def test_a_command_that_reads_nothing_is_looked_at_less_and_less(pipe: tuple[int
     stdin = streams.Stdin(pipe[1], tty=False)
     assert stdin.look_again is None, "nothing was written"
     stdin.offer(0, b"x")
-    pauses = []
+    pauses: list[Any] = []
     for _ in range(8):
         pauses.append(stdin.look_again)
         stdin.look()

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
+import shutil
 import signal
+import tempfile
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,7 +16,7 @@ from typing import Any
 import pytest
 from ansible_collections.toft.fleet.plugins.module_utils import frames
 
-from tests.collection.node_sessions import Node, eventually
+from tests.collection.node_sessions import Node, eventually, node_for
 
 
 def test_ping_says_who_answers(node: Node) -> None:
@@ -153,6 +157,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"verb": "start", "job": {"id": "j123", "argv": ["a"], "timeout_s": 0}}, "bad_request"),
     ({"verb": "start", "job": {"id": "j123", "argv": ["a"], "stdin": "file"}}, "bad_request"),
     ({"verb": "start", "job": {"id": "j123", "argv": ["a"], "tty": 1}}, "bad_request"),
+    ({"verb": "start", "job": {"id": "j123", "argv": ["a"], "tty": {"rows": "x"}}}, "bad_request"),
+    ({"verb": "start", "job": {"id": "j123", "argv": ["a"], "tty": {"term": 5}}}, "bad_request"),
     ({"verb": "start"}, "bad_request"),
     ({"verb": "follow", "id": "j-unknown"}, "never_seen"),
     ({"verb": "follow", "id": "../../etc"}, "bad_id"),
@@ -239,3 +245,96 @@ def test_the_session_holds_nothing_of_a_started_job(node: Node) -> None:
     assert os.getsid(supervisor) != os.getsid(0)
     node.ask(verb="signal", id=job["id"], signal="KILL")
     eventually(lambda: node.record(job["id"])["state"] == "signaled", "it has ended")
+
+
+def test_killed_at_any_moment_of_a_start_it_ran_at_most_once(node: Node) -> None:
+    node.run("true")
+    chosen = random.Random(16)
+    outcomes = set()
+    for number in range(25):
+        ran = node.home / f"ran-{number}"
+        job = node.job("sh", "-c", f"echo x >> {ran}")
+        session = node.session({"verb": "start", "job": job})
+        # Most of a start's time is spent before it does anything that lasts.
+        time.sleep(chosen.uniform(0.02, 0.08))
+        session.kill()
+        again = node.start(job)["record"]
+        eventually(lambda i=job["id"]: node.record(i)["state"] != "running", "it has ended")
+        ended = node.record(job["id"])
+        outcomes.add((ended["state"], again["state"]))
+        if ended["state"] == "not_started":
+            assert ended["error"]["code"] == "never_spawned"
+            assert not ran.exists()
+        else:
+            assert (ended["state"], ran.read_text()) == ("exited", "x\n")
+    assert len(jobs_of(node)) == 26
+
+
+def jobs_of(node: Node) -> list[dict[str, Any]]:
+    records = node.ask(verb="list")["records"]
+    assert isinstance(records, list)
+    return records
+
+
+@pytest.fixture
+def poor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Node]]:
+    """A node of a user who may have few processes or few descriptors."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to become another user")
+    folder = Path(tempfile.mkdtemp(prefix="toft-poor-", dir="/tmp"))
+    folder.chmod(0o755)
+    nodes = []
+
+    def make(*limits: str) -> Node:
+        made = node_for(folder, python="/usr/bin/python3")
+        nodes.append(made)
+        node = next(made)
+        for path in (folder, node.home):
+            os.chown(path, 4321, 4321)
+        user = ["setpriv", "--reuid=4321", "--regid=4321", "--clear-groups"]
+        node.prefix = [*user, "prlimit", *limits, "--"]
+        return node
+
+    yield make
+    for made in nodes:
+        next(made, None)
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("most", range(1, 5))
+def test_few_processes_are_a_clean_error(poor: Callable[..., Node], most: int) -> None:
+    node = poor(f"--nproc={most}")
+    job = node.job("sh", "-c", f"echo x > {node.home}/ran")
+    answer = node.start(job)
+    if answer["ok"]:
+        eventually(lambda: node.record(job["id"])["state"] != "running", "it has ended")
+        error = node.record(job["id"])["error"]
+    else:
+        error = answer["error"]
+    # Two are this program and what it forks; the command is a third, or a fourth if it is quick.
+    assert most > 2 or error is not None
+    assert error is None or error["code"] == "no_process"
+    assert (node.home / "ran").exists() == (error is None)
+
+
+def test_few_descriptors_are_a_clean_error(poor: Callable[..., Node]) -> None:
+    node = poor()
+    node.run("true")
+    seen = set()
+    for most in range(4, 24):
+        node.prefix[node.prefix.index("prlimit") + 1 :] = [f"--nofile={most}", "--"]
+        ran = node.home / f"ran-{most}"
+        job = node.job("sh", "-c", f"echo x > {ran}")
+        try:
+            answer = node.start(job)
+        except AssertionError:
+            seen.add("no program")  # not even Python can start
+            continue
+        node.prefix[node.prefix.index("prlimit") + 1 :] = ["--"]
+        eventually(lambda i=job["id"]: node.record(i)["state"] != "running", "it has ended")
+        record = node.record(job["id"])
+        error = record["error"] if answer["ok"] else answer["error"]
+        seen.add(error["code"] if error else record["state"])
+        assert ran.exists() == (record["state"] == "exited"), (most, answer, record)
+    assert seen <= {"no program", "no_files", "no_process", "exited"}, seen
+    assert {"no_files", "exited"} <= seen

@@ -116,20 +116,6 @@ def test_what_is_too_long_starts_nothing(node: Node) -> None:
     assert (record["state"], record["error"]["code"]) == ("not_started", "too_long")
 
 
-def test_no_more_processes_starts_nothing(node: Node) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("needs root to become a user with a limit")
-    os.chmod(node.home.parent, 0o777)
-    for folder in [node.home, *node.home.parents][:4]:
-        os.chmod(folder, 0o777)
-    node.prefix = ["setpriv", "--reuid=4321", "--regid=4321", "--clear-groups", "prlimit", "--nproc=3"]
-    node.python = "/usr/bin/python3"
-    os.chown(node.home, 4321, 4321)
-    answer = node.start(node.job("true"))
-    error = answer["error"] if not answer["ok"] else answer["record"]["error"]
-    assert error is None or error["code"] == "no_process"
-
-
 # What it gets.
 
 
@@ -680,6 +666,7 @@ def test_a_disk_filled_by_others_during_the_run(small_disk: Callable[..., Node])
         ("exec", errno.EAGAIN, "not_started", "no_process", None),
         ("exec", errno.ENOMEM, "not_started", "no_process", None),
         ("fork", errno.EAGAIN, "not_started", "no_process", None),
+        ("fork", errno.EMFILE, "not_started", "no_files", None),
         ("setup", errno.EPERM, "not_started", "no_process", None),
         ("cwd", errno.EACCES, "not_started", "no_cwd", None),
     ],

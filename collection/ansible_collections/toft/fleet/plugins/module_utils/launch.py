@@ -11,7 +11,7 @@ import errno
 import os
 import time
 
-from ansible_collections.toft.fleet.plugins.module_utils import jobs, processes, spawn
+from ansible_collections.toft.fleet.plugins.module_utils import jobs, processes, spawn, streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,21 +60,18 @@ def _detached(
     """In the first child: leave the session behind, fork once more, supervise. Never returns."""
     try:
         os.setsid()
-        if _fork_again(job) == 0:
+        if os.fork() == 0:
             _leave(job, report)
             _supervise(job, command, timeout, boot, report)
+    except OSError as error:
+        if os.path.exists(job.file(jobs.SPAWNED)):
+            _confess(job)
+        else:
+            _no_process(job, error)
     except Exception:
         _confess(job)
     finally:
         os._exit(0)
-
-
-def _fork_again(job: jobs.Job) -> int:
-    try:
-        return os.fork()
-    except OSError as error:
-        _no_process(job, error)
-        return -1
 
 
 def _confess(job: jobs.Job) -> None:
@@ -86,6 +83,8 @@ def _confess(job: jobs.Job) -> None:
 
 
 def _no_process(job: jobs.Job, error: OSError) -> None:
+    os.close(job.listener)  # which may be the one descriptor that the result needs
+    job.listener = -1
     job.finish(spawn.Failure("fork", error.errno or errno.EAGAIN, "").result())
 
 
@@ -113,11 +112,8 @@ def _supervise(
     job: jobs.Job, command: spawn.Command, timeout: Optional[float], boot: str, report: int
 ) -> None:
     wake = processes.wake_on_child()
-    try:
-        child = spawn.fork(command)
-    except OSError as error:
-        _no_process(job, error)
-        return
+    files = streams.open_files(job)
+    child = spawn.fork(command)
     failure = child.ready()
     if failure is None:
         clock = Clock()
@@ -136,7 +132,7 @@ def _supervise(
     # The command runs and the client knows; only now is time for the rest.
     from ansible_collections.toft.fleet.plugins.module_utils.supervisor import Supervisor
 
-    Supervisor(job, child, wake, clock, timeout).run()
+    Supervisor(job, child, files, wake, clock, timeout).run()
 
 
 def _mark(job: jobs.Job, pid: int, clock: Clock, boot: str) -> None:

@@ -83,7 +83,9 @@ STARTUP_FILES = (
     "~/.kshrc",
 )
 
-# Printed by a Python, because no `env -0` is everywhere; from /proc, where it is untouched by Python.
+# Printed by a Python, because no `env -0` is everywhere; from /proc, where it is untouched by Python, which
+# sets LC_CTYPE to one of three values when it finds the C locale.
+COERCED = ("C.UTF-8", "C.utf8", "UTF-8")
 DUMP = (
     "import os,sys;m=sys.argv[1].encode();e=os.umask(0);p=sys.argv[2];"
     "d=open(p,sys.argv[3]).read()if os.path.exists(p)else "
@@ -318,6 +320,8 @@ def parse(said: bytes, marker: bytes) -> Optional[Dict[str, Any]]:
     mask, _nul, listed = parts[1].partition(b"\0")
     pairs = [entry.partition(b"=") for entry in listed.split(b"\0") if b"=" in entry]
     env = {_text(name): _text(value) for name, _equals, value in pairs if name}
+    if not sys.platform.startswith("linux") and env.get("LC_CTYPE") in COERCED:
+        del env["LC_CTYPE"]
     return {"env": env, "umask": int(mask, 8)} if env else None
 
 

@@ -55,8 +55,10 @@ class Order:
             return "arguments, directories and variables are text without NUL"
         if self.timeout is not None and not (isinstance(self.timeout, (int, float)) and self.timeout > 0):
             return "timeout_s is a number above 0"
-        if self.stdin not in ("none", "pipe") or not isinstance(self.tty, (dict, type(None))):
-            return "stdin is none or pipe; tty is an object or null"
+        if self.stdin not in ("none", "pipe"):
+            return "stdin is none or pipe"
+        if self.tty is not None and not _window(self.tty):
+            return "tty is null, or an object with a term and whole numbers of rows and cols"
         return ""
 
     def directory(self, user: Account) -> str:
@@ -69,7 +71,7 @@ class Order:
     def command(self, user: Account, login: Login, umask: int) -> spawn.Command:
         env = dict(login.env)
         if self.tty:
-            env[b"TERM"] = _bytes(str(self.tty.get("term") or "xterm"))
+            env[b"TERM"] = _bytes(self.tty.get("term") or "xterm")
         env.update({_bytes(name): _bytes(value) for name, value in self.env.items()})
         if self.argv is None:
             argv = spawn.shell_argv(_bytes(self.shell or ""), env.get(b"PATH"))
@@ -99,6 +101,13 @@ class Order:
 
 def _name(name: object) -> bool:
     return isinstance(name, str) and name != "" and "=" not in name
+
+
+def _window(tty: object) -> bool:
+    if not isinstance(tty, dict):
+        return False
+    sizes = (tty.get("rows") or 0, tty.get("cols") or 0)
+    return isinstance(tty.get("term") or "", str) and all(isinstance(size, int) for size in sizes)
 
 
 def _bytes(text: str) -> bytes:

@@ -45,7 +45,10 @@ def out_of_memory_kills() -> int:
 def session_members(leader: int) -> List[int]:
     """Living processes of that session (Linux), or of that process group (where only `ps` can tell)."""
     if os.path.exists("/proc/self/stat"):
-        return sorted(pid for pid in _pids() if _in_session(pid, leader))
+        try:
+            return sorted(pid for pid in _pids() if _in_session(pid, leader))
+        except OSError:  # no descriptor left to look with
+            return []
     with os.popen("ps -A -o pid= -o pgid= -o stat= 2>/dev/null") as pipe:
         rows = [line.split() for line in pipe]
     return [int(row[0]) for row in rows if len(row) > 2 and row[1] == str(leader) and row[2][0] != "Z"]

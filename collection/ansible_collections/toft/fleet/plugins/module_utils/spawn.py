@@ -60,6 +60,8 @@ class Failure:
             return _not_started("no_cwd", "cannot enter %s: %s" % (self.path, why))
         if self.number == errno.E2BIG:
             return _not_started("too_long", "arguments and environment are too long for this system")
+        if self.number in (errno.EMFILE, errno.ENFILE):
+            return _not_started("no_files", "cannot start a process: %s" % why)
         if self.number in (errno.EAGAIN, errno.ENOMEM) or self.step != "exec":
             return _not_started("no_process", "cannot start a process: %s" % why)
         if self.number == errno.ENOENT:

@@ -124,7 +124,7 @@ class Stdin:
     def look_again(self) -> Optional[float]:
         """Seconds after which it is worth to look what the command has read; None when it is not."""
         written = self.accepted - self._size
-        unsaid = self.consumed == 0 and written > 0 or self._end is not None
+        unsaid = (self.consumed == 0 and written > 0) or self._end is not None
         return self._pause if unsaid and not (self.closed or self._tty or self._held) else None
 
     def look(self) -> None:

@@ -12,6 +12,7 @@ modules; one is compiled only when it is imported, so an unused one costs its by
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import zlib
@@ -150,7 +151,8 @@ def command(python: str | None) -> str:
 
 def local_argv(python: str | None) -> list[str]:
     """The same for this machine, without any shell."""
-    return [python or sys.executable, *FLAGS, "-c", BOOT, "rb", MARKER, ""]
+    locale = "set" if "LC_CTYPE" in os.environ else ""
+    return [python or sys.executable, *FLAGS, "-c", BOOT, "rb", MARKER, locale]
 
 
 class Reader:
