@@ -81,7 +81,7 @@ GROUP = "ssh_config"
 RESERVED = frozenset({"all", "ungrouped", GROUP})
 
 
-class InventoryModule(BaseInventoryPlugin, Constructable):  # type: ignore[misc]
+class InventoryModule(BaseInventoryPlugin, Constructable):
     """Hosts in the group `ssh_config`, and what is composed of them."""
 
     NAME = "toft.fleet.ssh_config"

@@ -127,7 +127,7 @@ RESERVED = frozenset({"all", "ungrouped", "online", "offline", GROUP, *SYSTEM_GR
 MAX_BYTES = 32 << 20
 
 
-class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: ignore[misc]
+class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     """Hosts, groups by system, tag and presence, and what is composed of them."""
 
     NAME = "toft.fleet.tailnet"
