@@ -20,13 +20,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from ansible_collections.toft.fleet.plugins.plugin_utils import names
 from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause, cause
 
-# The destination and the user end in ssh's argv and, through %h and %r, in a ProxyCommand's shell line.
-NODE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}\Z")
-ADDRESS = re.compile(r"[A-Za-z0-9_:][A-Za-z0-9_.:%-]{0,252}\Z")
-USER = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@+-]{0,63}\Z")
+# These two stand in the one shell line that a node is given.
 PLAIN_PATH = re.compile(r"/[A-Za-z0-9_./+-]+\Z")
+
+PLAIN_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}\Z")
 
 LOCAL = frozenset({"local", "ansible.builtin.local"})
 SSH = frozenset({"", "ssh", "smart", "ansible.builtin.ssh"})
@@ -108,8 +108,9 @@ def from_vars(
     `become` is what the request asked for: a play's ansible_become does not reach commands. A value that
     does not fit its pattern, or still holds a template, gives the cause `bad_name`.
     """
-    if not NODE.match(node):
-        return _refused("?", f"{node[:80]!r} is no name for a node")
+    unfit = names.refuse_node(node)
+    if unfit is not None:
+        return Cause("bad_name", unfit, "ansible-inventory --list   # where it is named")
     values = _values(node, hostvars)
     if isinstance(values, Cause):
         return values
@@ -138,13 +139,20 @@ def ssh_options(
     master: bool = False,
     term: bool = False,
 ) -> list[str]:
-    """ssh's options for this node, without `ssh` itself and without the destination (rsync's -e wants them
-    so).
+    """ssh's options for this node, without `ssh` and the destination (rsync's -e wants them so).
 
     With `control_path` an existing master is used; with `master` one is opened there; without it nothing is
     shared. OpenSSH takes the first value of an option that it meets, so ours stand before the user's.
     """
-    ours = {
+    ours = _settings(transport, control_path, master)
+    words = [word for key, value in ours.items() for word in ("-o", f"{key}={value}")]
+    # -N -f: no session of its own, and into the background once logged in.
+    # -x: no xauth for sessions without a window. -T/-tt stand last, because ssh takes the last of these.
+    return [*words, *transport.options, *(["-N", "-f"] if master else []), "-x", "-tt" if term else "-T"]
+
+
+def _settings(transport: Transport, control_path: str | None, master: bool) -> dict[str, str]:
+    settings = {
         # Nobody is there to answer a prompt.
         "BatchMode": "yes",
         # Covers the key exchange too, so a frozen sshd behind a live kernel does not hold us.
@@ -154,27 +162,18 @@ def ssh_options(
         "ServerAliveCountMax": "2",
         "ControlMaster": "yes" if master else "no",
         "ControlPath": control_path or "none",
-        # The user's configuration may have these for interactive use; both would run something else than we
-        # ask.
+        # The user's configuration may have these for interactive use; both run something else than we ask.
         "RemoteCommand": "none",
         "PermitLocalCommand": "no",
         # A master's words are read only when it fails; a session's stderr is the program's own.
         "LogLevel": "INFO" if master else "ERROR",
-        **(
-            {}
-            if _forwards(transport.options)
-            else {
-                # A port that the user's interactive ssh already holds must not make our connection fail.
-                "ClearAllForwardings": "yes",
-            }
-        ),
     }
+    if not _forwards(transport.options):
+        # A port that the user's interactive ssh already holds must not make our connection fail.
+        settings["ClearAllForwardings"] = "yes"
     if master:
-        ours["ControlPersist"] = str(PERSIST)
-    words = [word for key, value in ours.items() for word in ("-o", f"{key}={value}")]
-    # -N -f: no session of its own, and into the background once logged in.
-    # -x: no xauth for sessions without a window. -T/-tt stand last, because ssh takes the last of these.
-    return [*words, *transport.options, *(["-N", "-f"] if master else []), "-x", "-tt" if term else "-T"]
+        settings["ControlPersist"] = str(PERSIST)
+    return settings
 
 
 def ssh_argv(
@@ -220,9 +219,9 @@ def jump_hosts(options: Iterable[str]) -> str:
 
 def _values(node: str, hostvars: Mapping[str, Any]) -> dict[str, str] | Cause:
     values = {}
-    for field, names in NAMES.items():
+    for field, variables in NAMES.items():
         values[field] = ""
-        for name in names:
+        for name in variables:
             value = hostvars.get(name)
             if value is None or value == "":
                 continue
@@ -240,13 +239,16 @@ def _values(node: str, hostvars: Mapping[str, Any]) -> dict[str, str] | Cause:
 
 def _wrong_value(node: str, values: Mapping[str, str]) -> Cause | None:
     """The first value that does not fit, because it would mean something else in an argv or a shell line."""
-    if values["host"] and not ADDRESS.match(values["host"]):
-        return _refused(node, f"ansible_host is no address: {values['host'][:80]!r}")
-    for field, name in (("user", "ansible_user"), ("become_user", "ansible_become_user")):
-        if values[field] and not USER.match(values[field]):
-            return _refused(node, f"{name} is no user name: {values[field][:80]!r}")
-    if values["port"] and not _is_port(values["port"]):
-        return _refused(node, f"ansible_port is no port: {values['port'][:20]!r}")
+    checks = (
+        ("host", "ansible_host", names.refuse_address),
+        ("user", "ansible_user", names.refuse_user),
+        ("become_user", "ansible_become_user", _refuse_become),
+        ("port", "ansible_port", names.refuse_port),
+    )
+    for field, name, refuse in checks:
+        unfit = refuse(values[field]) if values[field] else None
+        if unfit is not None:
+            return _refused(node, f"{name}: {unfit}")
     python = values["python"]
     if python and not PLAIN_PATH.match(python) and not re.match(r"auto\w*\Z|python3?\Z", python):
         return _refused(node, f"ansible_python_interpreter is no plain absolute path: {python[:80]!r}")
@@ -258,8 +260,8 @@ def _wrong_value(node: str, values: Mapping[str, str]) -> Cause | None:
     return None
 
 
-def _is_port(text: str) -> bool:
-    return text.isascii() and text.isdigit() and 0 < int(text) < 65536
+def _refuse_become(user: str) -> str | None:
+    return None if PLAIN_USER.match(user) else f"{user[:80]!r} is no plain user name, e.g. root"
 
 
 def _only_ansible(values: Mapping[str, str], hostvars: Mapping[str, Any], become: bool) -> str:
