@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 
 import pytest
 
@@ -59,6 +60,7 @@ def test_three_times_lets_go_and_says_so(lab_toft: Toft, lab) -> None:
     with lab.hosts["n1"].freeze():
         for _ in range(3):
             interrupt(process)
+            time.sleep(0.5)  # signals that wait to be handled are one
         assert process.wait(20) == 255
         err.join(5)
     job_id = re.search(rb"\bj[a-z0-9]{10}\b", err.data)

@@ -11,7 +11,8 @@ def test_a_play_holds_the_request_file_and_nothing_that_was_typed() -> None:
     assert "canary" not in json.dumps(play)
     route, dispatch = play["tasks"]
     assert route["toft.fleet.route"] == {"request": "/run/r.json"}
-    assert dispatch["toft.fleet.dispatch"] == {"request": "/run/r.json", "node": "{{ toft_route.node }}"}
+    chosen = {"request": "/run/r.json", "node": "{{ toft_route.node }}", "local": "{{ toft_route.local }}"}
+    assert dispatch["toft.fleet.dispatch"] == chosen
     assert dispatch["when"] == "toft_route.node is not none"
 
 

@@ -23,7 +23,7 @@ class Step:
         task: dict[str, Any] = {"name": self.action, f"toft.fleet.{self.action}": options}
         task["register"] = f"toft_{self.action}"
         if self.node_of:
-            options["node"] = f"{{{{ toft_{self.node_of}.node }}}}"
+            options |= {key: f"{{{{ toft_{self.node_of}.{key} }}}}" for key in ("node", "local")}
             task["when"] = f"toft_{self.node_of}.node is not none"
         return task
 

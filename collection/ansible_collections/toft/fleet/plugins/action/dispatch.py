@@ -8,8 +8,9 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible_collections.toft.fleet.plugins.plugin_utils import play
 from ansible_collections.toft.fleet.plugins.plugin_utils.dispatching import dispatch
+from ansible_collections.toft.fleet.plugins.plugin_utils.roster import at_home
 
-OPTIONS = {"request": {"type": "path", "required": True}, "node": {"type": "str"}}
+OPTIONS = {"request": {"type": "path", "required": True}, "node": {"type": "str"}, "local": {"type": "bool", "default": False}}
 
 
 class ActionModule(ActionBase):
@@ -25,4 +26,6 @@ class ActionModule(ActionBase):
 def _dispatch(options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
     asked = play.asked({"request": options["request"]})
     members = play.members(task_vars, asked)
+    if options["local"]:
+        members = [at_home(m) if m.node == options["node"] else m for m in members]
     return {"changed": True, "jobs": dispatch(members, asked, options.get("node"))}

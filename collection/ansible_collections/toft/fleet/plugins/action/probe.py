@@ -7,7 +7,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.toft.fleet.plugins.plugin_utils import play
-from ansible_collections.toft.fleet.plugins.plugin_utils.candidates import described, seen_nodes
+from ansible_collections.toft.fleet.plugins.plugin_utils.candidates import described
 from ansible_collections.toft.fleet.plugins.plugin_utils.survey import survey
 
 
@@ -25,5 +25,4 @@ def _probe(options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]
     asked = play.asked(options)
     members = play.members(task_vars, asked)
     seen = survey(members, interval=asked.interval, connect_timeout=asked.connect_timeout)
-    nodes = seen_nodes(seen)
-    return {"nodes": {s.member.node: described(s, node, asked.policy) for s, node in zip(seen, nodes, strict=True)}}
+    return {"nodes": {one.member.node: described(one, asked.policy) for one in seen}}

@@ -19,6 +19,10 @@ options:
   node:
     description: The node; every host of the play when there is none.
     type: str
+  local:
+    description: The node is the machine that Ansible runs on, so no connection is needed.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Can run in check_mode and return changed status prediction without modifying target.

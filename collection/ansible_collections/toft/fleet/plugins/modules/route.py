@@ -97,6 +97,10 @@ reason:
   returned: success
   type: str
   sample: heavy_computation
+local:
+  description: Whether the node is the machine that Ansible runs on.
+  returned: success
+  type: bool
 decision:
   description: The whole decision, with C(why) and every candidate's score and what it lacked.
   returned: success

@@ -55,5 +55,5 @@ def from_values(values: dict[str, Any]) -> Asked:
     unknown = sorted(set(values) - set(Asked.__dataclass_fields__))
     if unknown:
         raise BadRequest(f"a request has no {', '.join(unknown)}")
-    lists = {k: tuple(values[k] or ()) for k in ("words", "exclude") if k in values}
+    lists: dict[str, Any] = {k: tuple(values[k] or ()) for k in ("words", "exclude") if k in values}
     return Asked(**values | lists)

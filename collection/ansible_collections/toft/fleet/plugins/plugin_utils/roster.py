@@ -8,7 +8,7 @@ here, before anything is run: ssh would take a host named `-oProxyCommand=…` f
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.toft.fleet.plugins.plugin_utils import names
@@ -55,3 +55,10 @@ def member(host: str, variables: Mapping[str, Any], connect_timeout: float, *, b
     if isinstance(transport, Cause) and transport.code == "bad_name":
         raise BadInventory(transport.message)
     return Member(host, groups, known, transport)
+
+
+def at_home(member: Member) -> Member:
+    """The same node reached without a connection, because it turned out to be this machine."""
+    if isinstance(member.transport, Cause) or member.local:
+        return member
+    return replace(member, transport=replace(member.transport, kind="local", options=(), reason=""))

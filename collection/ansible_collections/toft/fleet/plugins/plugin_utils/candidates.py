@@ -1,0 +1,73 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The nodes of a play as candidates: what the inventory says of each, what the probe found, and the choice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.toft.fleet.plugins.plugin_utils import rules, shell
+from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause
+from ansible_collections.toft.fleet.plugins.plugin_utils.command_line import Command, understand
+from ansible_collections.toft.fleet.plugins.plugin_utils.requests import Asked, BadRequest
+from ansible_collections.toft.fleet.plugins.plugin_utils.roster import Member
+from ansible_collections.toft.fleet.plugins.plugin_utils.routing import Decision, Node, Policy, decide, score
+from ansible_collections.toft.fleet.plugins.plugin_utils.survey import Seen, survey
+from ansible_collections.toft.fleet.plugins.plugin_utils.this_machine import machine_id
+
+
+def candidate(member: Member, seen: Seen | None = None, here: str | None = None) -> Node:
+    """This machine is the node without a connection, or the one that has our machine id; never one of our name."""
+    load = seen.load if seen else None
+    refused = member.transport if isinstance(member.transport, Cause) else None
+    return Node.from_vars(
+        member.node,
+        member.groups,
+        member.variables,
+        load=load,
+        cause=seen.cause if seen else refused,
+        local=member.local or (load is not None and here is not None and load.machine_id == here),
+    )
+
+
+def described(seen: Seen, policy: Mapping[str, Any]) -> dict[str, Any]:
+    """A node for `status`, as JSON."""
+    node = candidate(seen.member, seen, machine_id())
+    weights = Policy.from_dict(policy, rules.Topics()).weights
+    declared = {"os": node.os, "arch": node.arch, "auto": node.auto, "slots": node.slots}
+    declared["wsl"] = bool(seen.member.variables.get("toft_wsl", False))
+    return {
+        "groups": list(node.groups),
+        "declared": declared,
+        "load": None if seen.load is None else seen.load.to_dict(),
+        "cause": None if seen.cause is None else seen.cause.to_dict(),
+        "latency_ms": seen.latency_ms if seen.load else None,
+        "local": node.local,
+        "score": score(seen.load, weights),
+    }
+
+
+def choose(members: Sequence[Member], asked: Asked) -> tuple[Decision, Command, Node | None]:
+    """Parse, look at the nodes (unless their declared word is enough), decide. Raises BadRequest."""
+    given = understand(asked.words, {m.node for m in members}, asked.form, asked.may_name_node)
+    known = _rules(asked)
+    line = shell.parse_argv(given.command.argv) if given.command.shell is None else shell.parse(given.command.shell)
+    nodes = [node for node in _nodes(members, asked) if node.name not in asked.exclude]
+    policy = Policy.from_dict(asked.policy, known.topics)
+    decision = decide(rules.requirement(line, known), nodes, policy, asked.node or given.node)
+    return decision, given.command, next((node for node in nodes if node.name == decision.node), None)
+
+
+def _rules(asked: Asked) -> rules.Rules:
+    try:
+        return rules.with_user_rules(rules.built_in(), asked.policy.get("rules") or ())
+    except rules.RuleError as error:
+        raise BadRequest(str(error)) from error
+
+
+def _nodes(members: Sequence[Member], asked: Asked) -> list[Node]:
+    if asked.declared:
+        return [candidate(member) for member in members]
+    here = machine_id()
+    seen = survey(members, interval=asked.interval, connect_timeout=asked.connect_timeout)
+    return [candidate(one.member, one, here) for one in seen]
