@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import json
+import marshal
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import zlib
@@ -162,7 +164,7 @@ def test_the_reader_does_not_keep_all_the_noise() -> None:
 
 def unpacked(verbs: set[str]) -> dict[str, str]:
     payload = program.bundle(frozenset(verbs)).split(b"\n", 2)[2]
-    line = zlib.decompress(payload).decode().split("\n", 1)[0]
+    line = zlib.decompress(payload).decode().splitlines()[1]
     sources = ast.literal_eval(line.removeprefix("SOURCES = "))
     assert isinstance(sources, dict)
     return {name.rpartition(".")[2]: text for name, text in sources.items()}
@@ -252,3 +254,91 @@ def test_surrogates_and_all_in_a_request(node: Node) -> None:
     job = node.job("printf", "%s", "\udcff é {{ x }}")
     sent, _noise = boot(node, program.local_argv(None), program.request_bytes({"verb": "start", "job": job}))
     assert json.loads(sent[0][1])["record"]["command"] == "printf %s '\udcff é {{ x }}'"
+
+
+# What a node keeps of it.
+
+
+def kept_file(node: Node) -> Path:
+    """The compiled program of a ping, as a node keeps it that has had a job."""
+    node.run("true")
+    before = set((node.root.parent / "code").iterdir())
+    boot(node, program.local_argv(None), program.request_bytes(PING))
+    (made,) = set((node.root.parent / "code").iterdir()) - before
+    return made
+
+
+def impostor(path: Path) -> bytes:
+    """The same file with another node program in it: so it shows whether it was used."""
+    data = path.read_bytes()
+    codes = marshal.loads(data[4:])
+    codes[f"{program.PACKAGE}.node"] = compile("main = lambda *_: print('impostor', flush=True) or 0", "x", "exec")
+    other = marshal.dumps(codes)
+    return zlib.crc32(other).to_bytes(4, "big") + other
+
+
+def pinged(node: Node) -> str:
+    done = subprocess.run(
+        program.local_argv(None), input=program.request_bytes(PING), env=node.env, stdout=subprocess.PIPE
+    )
+    return "impostor" if b"impostor" in done.stdout else "pong" if b'"protocol"' in done.stdout else "nothing"
+
+
+def test_a_node_with_jobs_keeps_the_program_compiled(node: Node) -> None:
+    path = kept_file(node)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    path.write_bytes(impostor(path))
+    assert pinged(node) == "impostor"
+
+
+def test_what_is_odd_about_a_kept_program_makes_it_none(node: Node, tmp_path: Path) -> None:
+    path = kept_file(node)
+    good, bad = path.read_bytes(), impostor(path)
+    cut = [bad[:size] for size in (0, 3, 4, 100, len(bad) - 1)]
+    for left in (
+        *cut,
+        b"\0\0\0\0",
+        bad[:-1] + b"?",
+        b"\0" * len(bad),
+        zlib.crc32(b"?").to_bytes(4, "big") + b"?",
+    ):
+        path.write_bytes(left)
+        assert pinged(node) == "pong", left[:20]
+    path.write_bytes(bad)
+    path.chmod(0o620)
+    assert pinged(node) == "pong"
+    path.unlink()
+    (tmp_path / "elsewhere").write_bytes(bad)
+    path.symlink_to(tmp_path / "elsewhere")
+    assert pinged(node) == "pong"
+    if os.geteuid() == 0:
+        path.unlink()
+        path.write_bytes(bad)
+        path.chmod(0o600)
+        os.chown(path, 1234, 1234)
+        assert pinged(node) == "pong"
+        path.unlink()
+    path.unlink(missing_ok=True)
+    assert pinged(node) == "pong"
+    assert path.read_bytes() == good
+
+
+def test_another_program_is_another_file() -> None:
+    names = {digest(program.bundle(frozenset(verbs))) for verbs in ((), ("start",), ("follow",))}
+    assert len(names) == 3
+
+
+def digest(sent: bytes) -> str:
+    return zlib.decompress(sent.split(b"\n", 2)[2]).decode().splitlines()[0]
+
+
+def test_what_was_kept_for_others_is_forgotten_after_a_week(node: Node) -> None:
+    path = kept_file(node)
+    old = path.with_name("of-another-version")
+    old.touch()
+    os.utime(old, (0, 0))
+    path.unlink()
+    assert pinged(node) == "pong"
+    assert path.exists()
+    assert not old.exists()

@@ -4,7 +4,8 @@
 A node has nothing of ours installed. Each connection runs one constant command, which finds a Python
 and gives it a boot line; that line skips its input up to a marker (whatever a sudo prompt was fed
 comes before it), reads the bundle and executes it. The bundle carries the sources of the node's
-modules; one is compiled only when it is imported, so an unused one costs its bytes and no more.
+modules that the request's verb needs. A node where jobs are kept keeps them compiled as well, under
+their digest.
 
     send      request_bytes({"verb": "ping"}), which is the bundle for that verb and the request itself
     receive   Reader().feed(data), which skips all noise before the node's own marker
@@ -12,6 +13,7 @@ modules; one is compiled only when it is imported, so an unused one costs its by
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import sys
@@ -31,7 +33,7 @@ NOISE_KEPT = 4096
 PYTHONS = ("python3", "/opt/homebrew/bin/python3", "/usr/local/bin/python3", "/usr/bin/python3")
 FLAGS = ("-I", "-S", "-X", "utf8")
 
-ALWAYS = ("frames", "jobs", "account", "node")
+ALWAYS = ("frames", "jobs", "account", "node", "compiled")
 MODULES = {
     "start": (
         "intake",
@@ -63,10 +65,27 @@ BOOT = (
 )
 
 # Python itself sets LC_CTYPE when it finds the C locale. The command must not see that.
+# COMPILED is what the module `compiled` has kept, and None of it if anything about the file is odd.
 LOADER = '''
-import os, sys
+import marshal, os, sys
+import _frozen_importlib_external as external
 if not sys.argv[3]:
     os.environ.pop("LC_CTYPE", None)
+
+STATE = os.environ.get("XDG_STATE_HOME") or os.environ.get("HOME", "") + "/.local/state"
+KEPT = STATE + "/toft/code/" + DIGEST + external.MAGIC_NUMBER.hex()
+
+def compiled():
+    try:
+        with open(os.open(KEPT, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+            found, data = os.fstat(file.fileno()), file.read()
+        ours = found.st_uid == os.geteuid() and not found.st_mode & 0o022
+        if ours and int.from_bytes(data[:4], "big") == zlib.crc32(data[4:]):
+            return marshal.loads(data[4:])
+    except (OSError, EOFError, ValueError, TypeError):
+        return None
+
+COMPILED = compiled()
 
 class Bundled:
     """Finds the modules that came along; the packages above them are empty."""
@@ -79,14 +98,20 @@ class Bundled:
         return None
 
     def exec_module(self, module):
-        if module.__name__ in SOURCES:
-            file = "toft/" + module.__name__.rpartition(".")[2] + ".py"
-            exec(compile(SOURCES[module.__name__], file, "exec", dont_inherit=True), module.__dict__)
+        name = module.__name__
+        if name in SOURCES:
+            file = "toft/" + name.rpartition(".")[2] + ".py"
+            code = COMPILED[name] if COMPILED else compile(SOURCES[name], file, "exec", dont_inherit=True)
+            exec(code, module.__dict__)
 
 sys.meta_path.insert(0, Bundled())
-from %s import node
-os._exit(node.main(0, 1))
-'''
+from PACKAGE import node
+status = node.main(0, 1)
+if not COMPILED:
+    from PACKAGE.compiled import keep
+    keep(KEPT, SOURCES)
+os._exit(status)
+'''.replace("PACKAGE", PACKAGE)
 
 _COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 _DOCSTRING = re.compile(r'^([ \t]*)"""(?:[^"]|"(?!""))*"""[ \t]*$', re.MULTILINE)
@@ -122,7 +147,9 @@ def bundle(verbs: frozenset[str]) -> bytes:
     folder = Path(__file__).parent.parent / "module_utils"
     names = dict.fromkeys([*ALWAYS, *(name for verb in sorted(verbs) for name in MODULES[verb])])
     sources = {f"{PACKAGE}.{name}": _spare((folder / f"{name}.py").read_text("utf-8")) for name in names}
-    payload = zlib.compress(f"SOURCES = {sources!r}\n{LOADER % PACKAGE}".encode(), 9)
+    program = f"SOURCES = {sources!r}\n{LOADER}"
+    digest = hashlib.sha256(program.encode()).hexdigest()[:32]
+    payload = zlib.compress(f"DIGEST = {digest!r}\n{program}".encode(), 9)
     return b"%s\n%d\n%s" % (MARKER.encode(), len(payload), payload)
 
 
