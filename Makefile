@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TESTS_READY := $(VENV)/.tests-ready
+SANITY := $(CURDIR)/build/sanity
 COLLECTION := collection/ansible_collections/toft/fleet
 
-.PHONY: run test unit lab-test lint lab lab-down bench build clean
+.PHONY: run test unit lab-test lint sanity lab lab-down bench build clean
 .DEFAULT_GOAL := run
 
 $(READY): pyproject.toml
@@ -36,6 +37,15 @@ lint: $(TESTS_READY) ## types, style, shell, YAML
 	$(BIN)/mypy wrapper collection tests/lab
 	$(BIN)/yamllint --strict inventories playbooks/ $(COLLECTION)/galaxy.yml
 	$(BIN)/shellcheck $(COLLECTION)/plugins/plugin_utils/*.sh wrapper/*.sh .ci/run
+
+sanity: $(TESTS_READY) ## what Ansible asks of a collection
+	rm -rf $(SANITY)
+	mkdir -p $(SANITY)/ansible_collections/toft $(SANITY)/home/.ansible/test/cache
+	cp -RL $(COLLECTION) $(SANITY)/ansible_collections/toft/fleet
+	for pip in 24_2 25_2; do cp tests/collection/get_pip.py $(SANITY)/home/.ansible/test/cache/get_pip_$$pip.py; done
+	cd $(SANITY)/ansible_collections/toft/fleet && git init --quiet && git add --all && \
+	  HOME=$(SANITY)/home PATH="$(CURDIR)/$(BIN):$$PATH" ansible-test sanity --local \
+	  --python $$($(CURDIR)/$(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
 lab: ## hosts to try things on; `make lab-down` removes them
 	sudo -n true 2>/dev/null; $(PYTHON) tests/lab/lab.py up --keep

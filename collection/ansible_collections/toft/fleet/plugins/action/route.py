@@ -26,9 +26,9 @@ class ActionModule(ActionBase):
     BYPASS_HOST_LOOP = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        _, options = self.validate_argument_spec(
+        options = self.validate_argument_spec(
             argument_spec=OPTIONS, required_one_of=[("request", "words")], mutually_exclusive=[("request", "words")]
-        )
+        )[1]
         return play.answered(super().run(tmp, task_vars), lambda: _route(options, task_vars or {}))
 
 

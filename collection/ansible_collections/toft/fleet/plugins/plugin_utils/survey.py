@@ -6,7 +6,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ansible_collections.toft.fleet.plugins.module_utils.load import Load
 from ansible_collections.toft.fleet.plugins.plugin_utils import channel, probing
@@ -36,7 +35,7 @@ def survey(members: Sequence[Member], *, interval: float, connect_timeout: float
         return probe(member, interval=interval, deadline=deadline)
 
     outcomes = run_all(members, look, deadline_each=connect_timeout + interval + GRACE)
-    return [_seen(outcome, interval) for outcome in outcomes]
+    return [_seen(outcome) for outcome in outcomes]
 
 
 def probe(member: Member, *, interval: float, deadline: float) -> Load | Cause:
@@ -60,8 +59,9 @@ def paths(member: Member) -> list[str]:
     return [str(member.variables[name]) for name in STORAGE if member.variables.get(name)]
 
 
-def _seen(outcome: Outcome[Member, Any], interval: float) -> Seen:
+def _seen(outcome: Outcome[Member, Load]) -> Seen:
     if outcome.error is not None:
         raise outcome.error
-    latency = round(max(0.0, outcome.seconds - interval) * 1000, 1)
+    watched = (outcome.value.interval_s or 0.0) if outcome.value else 0.0
+    latency = round(max(0.0, outcome.seconds - watched) * 1000, 1)
     return Seen(outcome.item, outcome.value, outcome.cause, latency)
