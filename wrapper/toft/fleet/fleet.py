@@ -62,7 +62,7 @@ def assemble(env: Mapping[str, str], cwd: Path, *, inventory: Sequence[Path] = (
         settings = load(env, cwd, {"inventory": [str(p) for p in inventory] or None})
         found = inventories.resolve(settings)
     except BadFile as error:
-        raise Failure(str(error), getattr(error, "fix", "") or "") from error
+        raise Failure(str(error)) from error
     state = state_directory(env)
     engine = Engine(state / "runs", found.paths, found.text, dict(env))
     return Fleet(settings, found, engine, Store(state / "toft.db"), cwd)
