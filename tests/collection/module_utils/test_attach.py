@@ -334,6 +334,16 @@ def test_a_client_that_never_reads_is_left_when_it_goes(node: Node) -> None:
     end(node, job)
 
 
+def test_a_client_that_talks_while_it_is_talked_to(node: Node) -> None:
+    """One that writes all it has before it reads: neither side may wait for the other for ever."""
+    job = node.job("bash", "-c", "head -c 3000000 /dev/zero", stdin="pipe")
+    node.run_job(job)
+    session = node.follow(job["id"], stdin=True)
+    for offset in range(0, 5 << 20, 1 << 18):
+        session.send(frames.frame(frames.STDIN, frames.at(offset, b"x" * (1 << 18))))
+    assert len(session.outcome().stdout) == 3_000_000
+
+
 # The parts by themselves.
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.toft.fleet.plugins.module_utils import account, jobs, login
+from ansible_collections.toft.fleet.plugins.module_utils import account, capture, jobs, login
 
 from tests.collection.node_sessions import Node, eventually, processes
 
@@ -150,7 +150,7 @@ def test_many_at_once_ask_the_shell_once(node: Node) -> None:
 
 
 def test_a_startup_file_that_hangs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(login, "LIMIT_S", 0.5)
+    monkeypatch.setattr(capture, "LIMIT_S", 0.5)
     write(home, {".bash_profile": "sleep 60 & sleep 60"})
     begun = time.monotonic()
     found = captured(home, current={b"PATH": b"/usr/bin", b"MINE": b"1"})
@@ -242,7 +242,7 @@ MARKED: list[tuple[bytes, Any]] = [
 
 @pytest.mark.parametrize(("said", "expected"), MARKED)
 def test_what_a_shell_said(said: bytes, expected: Any) -> None:
-    assert login.parse(said, b"M") == expected
+    assert capture.parse(said, b"M") == expected
 
 
 # Whose account it is.

@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import signal
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -299,6 +300,21 @@ def poor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Nod
     for made in nodes:
         next(made, None)
     shutil.rmtree(folder)
+
+
+def test_a_user_without_a_home_and_a_name(poor: Callable[..., Node]) -> None:
+    node = poor()
+    del node.env["HOME"], node.env["XDG_STATE_HOME"]
+    node.env["TOFT_TEST"] = str(node.home)
+    node.root = Path("/var/tmp/toft-4321/jobs")
+    try:
+        assert node.ask(verb="ping")["jobs"] == str(node.root)
+        assert stat.S_IMODE(node.root.parent.stat().st_mode) == 0o700
+        job = node.job("sh", "-c", "pwd; echo ${HOME-unset}")
+        job["env"]["TOFT_TEST"] = str(node.home)
+        assert node.run_job(job).stdout == b"/\nunset\n"
+    finally:
+        shutil.rmtree(node.root.parent)
 
 
 @pytest.mark.parametrize("most", range(1, 5))

@@ -442,6 +442,17 @@ def test_output_of_a_flooding_survivor_does_not_delay_the_result(node: Node) -> 
     os.kill(int(outcome.stderr), signal.SIGKILL)
 
 
+def test_a_job_is_removed_in_spite_of_its_survivors(node: Node) -> None:
+    os.mkfifo(node.home / "fifo")
+    script = "(read x < fifo; head -c 3000000 /dev/zero; echo $? > written) & echo early"
+    job = node.job("bash", "-c", script, cwd=str(node.home))
+    node.run_job(job)
+    assert node.ask(verb="remove", ids=[job["id"]])["removed"] == [job["id"]]
+    (node.home / "fifo").write_bytes(b"go\n")
+    eventually(lambda: (node.home / "written").exists(), "the survivor could write")
+    assert list(node.root.iterdir()) == []
+
+
 def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"

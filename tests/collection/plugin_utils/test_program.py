@@ -272,7 +272,9 @@ def impostor(path: Path) -> bytes:
     """The same file with another node program in it: so it shows whether it was used."""
     data = path.read_bytes()
     codes = marshal.loads(data[4:])
-    codes[f"{program.PACKAGE}.node"] = compile("main = lambda *_: print('impostor', flush=True) or 0", "x", "exec")
+    codes[f"{program.PACKAGE}.node"] = compile(
+        "main = lambda *_: print('impostor', flush=True) or 0", "x", "exec"
+    )
     other = marshal.dumps(codes)
     return zlib.crc32(other).to_bytes(4, "big") + other
 

@@ -186,7 +186,7 @@ class Follower:
         self._pass_input()
 
     def _take_input(self, kind: bytes, payload: bytes) -> None:
-        if not self._takes_stdin or (self._stdin and self._stdin[2]):
+        if not self._takes_stdin or self._record is not None or (self._stdin and self._stdin[2]):
             return
         offset, data = frames.split(payload)
         for start in range(0, max(1, len(data)), CHUNK_BYTES):

@@ -112,7 +112,7 @@ class Client(Link):
             self.send(frames.frame(TICK))
 
     def tell_stdin(self, state: bytes) -> None:
-        if state != self._told:
+        if state != self._told and not self.congested:
             self._told = state
             self.send(frames.frame(frames.ACCEPTED, state))
 

@@ -148,9 +148,12 @@ class Channel:
             self._outbox[0] = self._outbox[0][count:]
 
     def finish(self) -> None:
-        """Send everything, however long the client takes."""
+        """Send everything, however long the client takes; what it says meanwhile must not block it."""
+        heard = [self.source]
         while self._outbox:
-            select.select([], [self.sink], [])
+            ready, _free, _none = select.select(heard, [self.sink], [])
+            if ready and not self.read():
+                heard = []
             self.flush()
 
 

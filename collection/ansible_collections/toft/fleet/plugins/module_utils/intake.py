@@ -102,9 +102,12 @@ class Intake:
         return self.accept(job, job_id)
 
     def remove(self, job_id: str) -> None:
-        """Delete a job's directory. Raises Refused while it may run, or when there is none."""
+        """Delete a job's directory. Raises Refused while it may run, or when there is none.
+
+        What an ended job left running does not keep it: its supervisor stays, and drops the output.
+        """
         job = jobs.Job(os.path.join(self.root, job_id))
-        if job.alive():
+        if job.alive() and not os.path.exists(job.file(jobs.RESULT)):
             raise jobs.Refused("still_running", "job %s is still running" % job_id)
         gone = os.path.join(self.root, ".gone-%s" % os.urandom(8).hex())
         try:

@@ -1,21 +1,18 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The environment that the user has after logging in, which is what a job gets.
 
-The login shell is run once, interactive as well, since nvm and its like sit behind an rc file's
-"interactive only" line; between two markers it runs a program that prints its environment, so a noisy
-rc file does not matter. The result is kept (0600) for a day or until a start-up file changes.
-A shell that fails or hangs costs its time limit once, and is not asked again for ten minutes.
+The login shell is asked once (see `capture`); what it says is kept (0600) for a day or until a start-up
+file changes. A shell that fails or hangs costs its time limit once, and is not asked again for ten
+minutes; until then a job gets the session's own environment, and its client is told so.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import select
-import sys
 import time
 
-from ansible_collections.toft.fleet.plugins.module_utils import frames, processes
+from ansible_collections.toft.fleet.plugins.module_utils import frames
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,9 +23,7 @@ if TYPE_CHECKING:
     Environment = Dict[bytes, bytes]
 
 FORMAT = 1
-LIMIT_S = 10.0
 KEPT_S, KEPT_FAILURE_S = 24 * 3600.0, 600.0
-CSH = ("csh", "tcsh", "bsd-csh")
 
 # Belongs to one session, so today's value counts and not the one of the session that was captured.
 SESSION = (
@@ -40,11 +35,21 @@ SESSION = (
     b"DBUS_SESSION_BUS_ADDRESS",
 )
 # Describes the shell or the connection, not the user.
-DROPPED = (b"SHLVL", b"_", b"PWD", b"OLDPWD", b"TERM", b"SSH_CLIENT", b"SSH_CONNECTION", b"SSH_TTY")
-DROPPED_TOO = (b"SSH_ORIGINAL_COMMAND", b"SUDO_COMMAND", b"SUDO_USER", b"SUDO_UID", b"SUDO_GID")
-# What a session that ssh did not make passes on.
-AMBIENT = (b"LANG", b"LANGUAGE", b"TZ", b"http_proxy", b"https_proxy", b"no_proxy", b"all_proxy")
-
+DROPPED = (
+    b"SHLVL",
+    b"_",
+    b"PWD",
+    b"OLDPWD",
+    b"TERM",
+    b"SSH_CLIENT",
+    b"SSH_CONNECTION",
+    b"SSH_TTY",
+    b"SSH_ORIGINAL_COMMAND",
+    b"SUDO_COMMAND",
+    b"SUDO_USER",
+    b"SUDO_UID",
+    b"SUDO_GID",
+)
 PLAIN_PATH = b"/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 EXTRA_PATH = (b"/opt/homebrew/bin", b"/usr/local/bin")
 
@@ -83,16 +88,6 @@ STARTUP_FILES = (
     "~/.kshrc",
 )
 
-# Printed by a Python, because no `env -0` is everywhere; from /proc, where it is untouched by Python, which
-# sets LC_CTYPE to one of three values when it finds the C locale.
-COERCED = ("C.UTF-8", "C.utf8", "UTF-8")
-DUMP = (
-    "import os,sys;m=sys.argv[1].encode();e=os.umask(0);p=sys.argv[2];"
-    "d=open(p,sys.argv[3]).read()if os.path.exists(p)else "
-    "bytes(1).join(k+bytes([61])+v for k,v in os.environb.items());"
-    "sys.stdout.buffer.write(m+oct(e)[2:].encode()+bytes(1)+d+m)"
-)
-
 
 class Login:
     """What a login gives a command, and whence we know: `captured`, `cached` or `fallback: why`."""
@@ -112,7 +107,9 @@ def login(user: Account, current: Mapping[bytes, bytes], state: str) -> Login:
         with _Alone(os.path.join(state, "login.lock")):
             kept = _kept(path, key)
             if kept is None:
-                fresh = dict(_ask(user, current), key=key, taken_at=time.time())
+                from ansible_collections.toft.fleet.plugins.module_utils import capture
+
+                fresh = dict(capture.ask(user, current), key=key, taken_at=time.time())
                 _keep(path, fresh)
                 return _merged(user, current, fresh, "captured")
     return _merged(user, current, kept, "cached")
@@ -125,13 +122,13 @@ def _merged(user: Account, current: Mapping[bytes, bytes], kept: Dict[str, Any],
     else:
         env = _fallback(current)
     env.update({name: current[name] for name in SESSION if name in current})
-    for name in DROPPED + DROPPED_TOO:
+    for name in DROPPED:
         env.pop(name, None)
-    _identify(env, user)
+    identify(env, user)
     return Login(env, kept["umask"], source if why is None else "fallback: %s" % why)
 
 
-def _identify(env: Environment, user: Account) -> None:
+def identify(env: Environment, user: Account) -> None:
     for name, value in ((b"USER", user.name), (b"LOGNAME", user.name), (b"SHELL", user.shell)):
         env.setdefault(name, _bytes(value))
     if user.home:
@@ -208,122 +205,3 @@ class _Alone:
     def __exit__(self, *_error: object) -> None:
         if self._fd >= 0:
             os.close(self._fd)
-
-
-# The shell.
-
-
-def _ask(user: Account, current: Mapping[bytes, bytes]) -> Dict[str, Any]:
-    """{env, umask, why}: why is None, or what went wrong with the last attempt."""
-    why = "no login shell"
-    if not os.access(user.shell, os.X_OK) or os.path.basename(user.shell) in ("nologin", "false"):
-        return {"env": {}, "umask": None, "why": why}
-    deadline = time.monotonic() + LIMIT_S
-    for argv in shell_forms(user.shell):
-        marker = b"toft-%s-" % os.urandom(8).hex().encode()
-        said = _run(user, argv, _base(user, current), marker, deadline)
-        found = parse(said, marker)
-        if found is not None:
-            return dict(found, why=None)
-        if time.monotonic() >= deadline:
-            why = "%s took longer than %g s" % (user.shell, LIMIT_S)
-            break
-        why = "%s gave no environment" % user.shell
-    return {"env": {}, "umask": None, "why": why}
-
-
-def shell_forms(shell: str) -> List[List[str]]:
-    """The argv (but for its last word, the command) of a login of that shell, the fuller one first."""
-    name = os.path.basename(shell)
-    if name in CSH:
-        # -l must stand alone there; a name that begins with a dash means the same.
-        return [["-" + name, "-c"]]
-    return [[name, "-i", "-l", "-c"], [name, "-l", "-c"]]
-
-
-def _base(user: Account, current: Mapping[bytes, bytes]) -> Environment:
-    """What the login shell starts from: what sshd gave us, or little where a program of the user's did."""
-    if b"SSH_CONNECTION" in current:
-        env = dict(current)
-    else:
-        env = {name: current[name] for name in AMBIENT if name in current}
-        env.update({name: value for name, value in current.items() if name.startswith(b"LC_")})
-        env[b"PATH"] = PLAIN_PATH
-    for name in DROPPED + DROPPED_TOO + SESSION:
-        env.pop(name, None)
-    _identify(env, user)
-    env[b"TERM"] = b"dumb"
-    return env
-
-
-def _run(user: Account, argv: List[str], env: Environment, marker: bytes, deadline: float) -> bytes:
-    """What the shell prints up to the second marker, or up to its end or the deadline."""
-    words = [sys.executable, "-I", "-S", "-c", DUMP, marker.decode(), "/proc/self/environ", "rb"]
-    if any(set(word) & set("'\\!\n") for word in words):
-        return b""
-    command = " ".join("'%s'" % word for word in words)
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        _become_shell(user, [*argv, command], env, writer)
-    os.close(writer)
-    said = _until(reader, marker, deadline)
-    os.close(reader)
-    _end(pid, finished=said.count(marker) >= 2)
-    return said
-
-
-def _become_shell(user: Account, argv: List[str], env: Environment, stdout: int) -> None:
-    try:
-        os.setsid()
-        processes.reset_signals()
-        null = os.open(os.devnull, os.O_RDWR)
-        for target, fd in enumerate((null, stdout, null)):
-            os.dup2(fd, target)
-        os.chdir(user.home if user.home and os.path.isdir(user.home) else "/")
-        os.execve(user.shell, argv, env)
-    finally:
-        os._exit(127)
-
-
-def _until(reader: int, marker: bytes, deadline: float) -> bytes:
-    said = b""
-    while said.count(marker) < 2:
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([reader], [], [], left)[0]:
-            break
-        data = os.read(reader, 1 << 16)
-        if not data:
-            break
-        said += data
-    return said
-
-
-def _end(pid: int, finished: bool) -> None:
-    """Let a shell that has answered leave by itself, with whatever it started for the user; kill another."""
-    for _ in range(100 if finished else 0):
-        if os.waitpid(pid, os.WNOHANG)[0]:
-            return
-        time.sleep(0.01)
-    try:
-        os.killpg(pid, 9)
-    except ProcessLookupError:
-        os.kill(pid, 9)  # so early that it has no group of its own yet
-    os.waitpid(pid, 0)
-
-
-def parse(said: bytes, marker: bytes) -> Optional[Dict[str, Any]]:
-    """{env, umask} out of what a shell printed."""
-    parts = said.split(marker)
-    if len(parts) < 3:
-        return None
-    mask, _nul, listed = parts[1].partition(b"\0")
-    pairs = [entry.partition(b"=") for entry in listed.split(b"\0") if b"=" in entry]
-    env = {_text(name): _text(value) for name, _equals, value in pairs if name}
-    if not sys.platform.startswith("linux") and env.get("LC_CTYPE") in COERCED:
-        del env["LC_CTYPE"]
-    return {"env": env, "umask": int(mask, 8)} if env else None
-
-
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", "surrogateescape")

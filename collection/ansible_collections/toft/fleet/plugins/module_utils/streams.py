@@ -36,6 +36,7 @@ class Stream:
         self.written = 0
         self.lost = 0
         self.quiet = False
+        self._ended = False
         self._marked = 0
         self._job = job
 
@@ -54,8 +55,15 @@ class Stream:
             self.close()
             return False
         before = self.written
-        self._store(memoryview(buffer)[:count])
+        if self._removed():
+            self.lost += count
+        else:
+            self._store(memoryview(buffer)[:count])
         return self.written > before
+
+    def _removed(self) -> bool:
+        """Whether the job was removed while survivors still write: then nobody can read it any more."""
+        return self._ended and os.fstat(self._file).st_nlink == 0
 
     def _store(self, data: memoryview) -> None:
         """Onto the disk; what it does not take is counted and let go: the command never waits for room."""
@@ -72,7 +80,7 @@ class Stream:
 
     def mark(self) -> None:
         """The command has ended; what comes from now on is at most a full pipe of its own."""
-        self._marked = self.written + self.lost
+        self._ended, self._marked = True, self.written + self.lost
 
     def settled(self) -> bool:
         """Whether everything that was in the pipe at that moment has been carried over."""

@@ -278,8 +278,9 @@ class Supervisor:
             result[stream.name + "_bytes"] = stream.written
         result["stdin_consumed"] = self._stdin.consumed
         result["lost_bytes"] = sum(stream.lost for stream in self._streams)
-        killed = result["signal"] == signals.SIGKILL and not self._killed
-        if killed and processes.out_of_memory_kills() > self._ooms:
+        # A shell says 137 when it is not itself what was killed.
+        killed = signals.SIGKILL in (result["signal"], result["exit_code"] - 128)
+        if killed and not self._killed and processes.out_of_memory_kills() > self._ooms:
             message = "killed from outside; the kernel ended a process for want of memory meanwhile"
             result["error"] = {"code": "out_of_memory", "message": message}
         return result

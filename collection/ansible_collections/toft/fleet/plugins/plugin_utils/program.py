@@ -40,6 +40,7 @@ MODULES = {
         "processes",
         "spawn",
         "login",
+        "capture",
         "orders",
         "launch",
         "streams",
