@@ -4,14 +4,14 @@ set -eu
 mine=$(mktemp -d)
 trap 'rm -rf "$mine"' EXIT
 export XDG_CONFIG_HOME="$mine/config" XDG_STATE_HOME="$mine/state" TOFT_INVENTORY=''
-show() {
-  printf '\n$ %s\n' "$*"
+show() { # the command line as one would type it, and as it is run
+  printf '\n$ %s\n' "$1"
   shift
   "${TOFT:-toft}" "$@"
 }
-show toft status
-show toft route make -j8
-show toft route 'cd api && docker build .' || true
-show toft route echo 'make it so'
-show toft offload python3 -c 'import platform; print("hello from", platform.node())'
-show toft jobs
+show 'toft status' status
+show 'toft route make -j8' route make -j8
+show "toft route 'cd api && docker build .'" route 'cd api && docker build .' || true
+show "toft route echo 'make it so'" route echo 'make it so'
+show 'toft offload python3 -c …' offload python3 -c 'import platform; print("hello from", platform.node())'
+show 'toft jobs' jobs

@@ -29,7 +29,7 @@ class Status:
 
 def status(fleet: Fleet, patterns: Sequence[str] = ()) -> Status:
     """Ask the nodes that match any of the patterns; all of them when there is none."""
-    request = Request(":".join(patterns) or "all", (Step("probe"),), fleet.body())
+    request = Request(":".join(patterns) if patterns else "all", (Step("probe"),), fleet.body())
     answer = fleet.ask(request)["probe"]
     nodes = tuple(node_from(name, told) for name, told in answer["nodes"].items())
     return Status(now(), nodes)
