@@ -119,7 +119,8 @@ class Node:
         self.home = folder / "home"
         self.home.mkdir(exist_ok=True)
         self.root = (state or folder / "state") / "toft" / "jobs"
-        self.python = python or sys.executable
+        # Another Python for the whole run, to try one by hand.
+        self.python = python or os.environ.get("TOFT_TEST_PYTHON") or sys.executable
         self.prefix = list(prefix)
         self.env = {
             "HOME": str(self.home),

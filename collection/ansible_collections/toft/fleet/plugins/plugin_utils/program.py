@@ -150,7 +150,7 @@ def bundle(verbs: frozenset[str]) -> bytes:
     sources = {f"{PACKAGE}.{name}": _spare((folder / f"{name}.py").read_text("utf-8")) for name in names}
     program = f"SOURCES = {sources!r}\n{LOADER}"
     digest = hashlib.sha256(program.encode()).hexdigest()[:32]
-    payload = zlib.compress(f"DIGEST = {digest!r}\n{program}".encode(), 9)
+    payload = zlib.compress(f"DIGEST = {digest!r}\n{program}".encode(), 6)
     return b"%s\n%d\n%s" % (MARKER.encode(), len(payload), payload)
 
 
