@@ -186,6 +186,14 @@ def test_frames_out_of_place_are_ignored(node: Node) -> None:
     assert session.ask({"verb": "ping"})["ok"]
 
 
+def test_what_is_no_frame_ends_the_session(node: Node) -> None:
+    session = node.session({"verb": "ping"})
+    assert session.answer()["ok"]
+    session.send(b"GET / HTTP/1.1\r\n\r\n")
+    assert session.next() is None
+    assert session.close() == 0
+
+
 def test_values_of_variables_never_touch_the_disk(node: Node) -> None:
     job = node.job("sh", "-c", "exit ${#SECRET}", env={"SECRET": "canary-value"})
     assert node.run_job(job).record["exit_code"] == len("canary-value")

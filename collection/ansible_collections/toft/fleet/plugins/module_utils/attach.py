@@ -65,7 +65,7 @@ class Follower:
         self._job = job
         self._boot = boot
         self._wait = request.get("wait", True) is not False
-        self._outputs = [Output(job, name, int(request.get(name) or 0)) for name in jobs.STREAMS]
+        self._outputs = [Output(job, name, max(0, int(request.get(name) or 0))) for name in jobs.STREAMS]
         self._supervisor: Optional[control.Link] = None
         self._record: Optional[Dict[str, Any]] = None
         self._looked_at = 0.0

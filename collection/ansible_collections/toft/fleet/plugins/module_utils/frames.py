@@ -119,7 +119,10 @@ class Channel:
             return True
         except OSError:
             return False
-        self.arrived += self._decoder.feed(data)
+        try:
+            self.arrived += self._decoder.feed(data)
+        except BadFrame:
+            return False  # nothing that follows could be understood
         return bool(data)
 
     @property
