@@ -978,6 +978,16 @@ coproc: ; assigns
 timeout: -k -s --kill-after --signal; operands 1
 gtimeout: -k -s --kill-after --signal; operands 1
 chronic:
+ifne:
+grc: -c
+pump:
+sem: -j --id --jobs
+run-one:
+lckdo: ; operands 1
+setlock: ; operands 1
+nq:
+tsp: -N -L -D -S; quits -l -C -K -c -t
+pueue add: -g -w -d -a -l --group --working-directory --delay --after --label; chdir -w --working-directory
 caffeinate: -t -w
 command: ; quits -v -V
 builtin:
@@ -990,11 +1000,16 @@ script: -I -O -B -T -m -o -E -F -t; operands 1; text -c --command
 strace: -e -o -p -s -u -E -P -I -a -b -O -S -U -X --output --trace; quits -p
 ltrace: -e -o -p -s -u -a -l -n -A -D -F -x; quits -p
 perf stat: -e -o -C -p -t -r -G -x -I; quits -p
-perf record: -e -o -C -p -t -F -c -G -g; quits -p
+perf record: -e -o -C -p -t -F -c -G --call-graph; quits -p
 perf trace: -e -o -p -t; quits -p
 valgrind:
 heaptrack: -o
 rr record:
+uftrace record: -d -F -N
+samply record: -o -r
+flamegraph: -o; dashes
+py-spy record: -o -d -r -f; dashes
+memray run: -o
 gdb: -x -ex -p; starts --args
 lldb: -o -s -p; dashes
 hyperfine: -w -r -m -M -p -c -s -i -n -S -L -P --warmup --runs --min-runs --prepare --cleanup --setup --shell
@@ -1004,10 +1019,17 @@ chrt: -p -T -P -D; operands 1; quits -p
 numactl: -m -N -C -p -i -l -w --membind --cpunodebind --physcpubind --interleave
   ; quits -s -H --show --hardware
 cpulimit: -l -p -e; quits -p -e
+setarch:
+linux32:
+linux64:
+faketime: -f; operands 1
+trickle: -d -u -w -t -l -L -n
+retry: -t -d -m -s --times --delay --tries
 prlimit: -p --pid -o; quits -p --pid
 cgexec: -g
 systemd-run: -p -u -E -H -M -d -t -P -G --unit --property --description --slice --uid --gid --setenv --nice
   --working-directory --on-active --on-boot --on-calendar; chdir --working-directory
+systemd-cat: -t -p --identifier --priority
 systemd-inhibit: --what --who --why --mode
 unshare: -S -G -R -w --root --wd --setuid --setgid
 nsenter: -t -S -G --target --setuid --setgid
@@ -1051,6 +1073,11 @@ entr: -s; text -s
 watchexec: -e -w -i -f -d -s --exts --watch --ignore --filter --debounce --signal
 nodemon: -w -e -d -i --watch --ext --delay --ignore -x --exec; text -x --exec
 concurrently: -n -c -k -p --names --prefix-colors --prefix --max-processes -m; each
+nyc: --reporter -r --report-dir --temp-dir --include --exclude -x -n; quits --help
+c8: --reporter -r --reports-dir --include --exclude -x -n
+percy exec: ; dashes
+reflex: -r -g -R -G -d; dashes
+asciinema rec: -c --command -t -i; text -c --command; operands 99
 cross-env: ; assigns
 cross-env-shell: ; assigns; joined
 env-cmd: -f -e -r --file --environments
@@ -1065,6 +1092,8 @@ aws-vault exec: -d --duration -n; operands 1
 envchain: ; operands 1
 sops exec-env: ; operands 1; joined
 direnv exec: ; operands 1
+envdir: ; operands 1
+ssh-agent: -a -t -E; quits -k
 rbenv exec:
 pyenv exec:
 nodenv exec:
