@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -26,6 +28,8 @@ class Toft:
     inventory: Path | None = None
     env: dict[str, str] = field(default_factory=dict)
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    runtime: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="toft-")))
+    """Where its SSH masters have their sockets: short, as those must be, and of this test alone."""
 
     def argv(self, *words: str) -> list[str]:
         return [TOFT, *(["-i", str(self.inventory)] if self.inventory else []), *words]
@@ -34,7 +38,7 @@ class Toft:
     def environment(self) -> dict[str, str]:
         mine = {k: v for k, v in os.environ.items() if not k.startswith(("TOFT_", "ANSIBLE_", "XDG_"))}
         here = {f"XDG_{kind}_HOME": str(self.home / kind.lower()) for kind in ("CONFIG", "STATE", "CACHE")}
-        return mine | here | self.env
+        return mine | here | {"XDG_RUNTIME_DIR": str(self.runtime)} | self.env
 
     def __call__(
         self, *words: str, given: bytes | None = None, timeout: float = 120, cwd: Path | None = None
@@ -70,6 +74,9 @@ class Toft:
                 if stream:
                     stream.close()
             process.wait()
+        script = "from ansible_collections.toft.fleet.plugins.plugin_utils import masters; masters.close_all()"
+        subprocess.run([sys.executable, "-c", script], env=self.environment, check=True)
+        shutil.rmtree(self.runtime)
 
 
 @pytest.fixture

@@ -154,15 +154,17 @@ CAUSES = {
 }
 
 
-def test_each_cause_is_named_with_its_fix(lab_toft: Toft, lab, tmp_path: Path) -> None:
+def test_each_cause_is_named_with_its_fix(lab_toft: Toft, lab) -> None:
     """Promise 12: sshd down, port closed, no python, dead name, authentication refused, frozen, cut."""
     right = 0
     for what, (fault, settings, code) in CAUSES.items():
         with getattr(lab.hosts["n1"], fault)(**settings):
             right += _told(lab_toft, "n1", code, what)
-    inventory = lab.write_inventory("dead.yml", {"n1": {"ansible_host": "no.such.name.invalid"}})
-    dead = Toft(tmp_path / "dead", inventory)
-    right += _told(dead, "n1", "dns", "dead name")
+    whole, lab_toft.inventory = lab_toft.inventory, lab.write_inventory(
+        "dead.yml", {"n1": {"ansible_host": "no.such.name.invalid"}}
+    )
+    right += _told(lab_toft, "n1", "dns", "dead name")
+    lab_toft.inventory = whole
     with lab.hosts["n2"].freeze():
         right += _told(lab_toft, "n2", "timeout", "frozen")
     with lab.hosts["n3"].cut():
@@ -186,10 +188,10 @@ def _told(toft: Toft, node: str, code: str, what: str) -> bool:
 
 
 @pytest.mark.parametrize("name", ["-oProxyCommand=touch${IFS}/tmp/toft-owned", "`id`", "../x", "a b"])
-def test_a_name_that_is_none_is_refused_at_entry(tmp_path: Path, name: str) -> None:
+def test_a_name_that_is_none_is_refused_at_entry(toft: Toft, tmp_path: Path, name: str) -> None:
     inventory = tmp_path / "hosts.yml"
     inventory.write_text(f"all:\n  hosts:\n    {name!r}: {{}}\n")
-    toft = Toft(tmp_path / "home", inventory)
+    toft.inventory = inventory
     for words in (["status"], ["route", "make"], ["offload", "true"], ["exec", "all", "true"]):
         done = toft(*words)
         assert done.returncode == 2, done.stderr

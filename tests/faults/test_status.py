@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 import time
-from pathlib import Path
 
 from tests.command import Toft
 from tests.faults.report import figure
@@ -42,9 +41,9 @@ def test_no_eligible_node_ends_with_125(lab_toft: Toft) -> None:
     assert b"macos" in done.stderr.lower()
 
 
-def test_the_dead_do_not_delay_the_living(light_lab, tmp_path: Path) -> None:
+def test_the_dead_do_not_delay_the_living(light_lab, toft: Toft) -> None:
     """Promise 32: 100 nodes, 10 of them dead."""
-    toft = Toft(tmp_path / "home", light_lab.inventory)
+    toft.inventory = light_lab.inventory
     assert len(toft.json("status")["nodes"]) == 100
 
     def timed() -> float:

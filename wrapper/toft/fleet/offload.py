@@ -91,7 +91,7 @@ def _started(fleet: Fleet, job: Job, decision: dict[str, Any], dispatched: dict[
     job = replace(job, node=decision["node"], reason=decision["reason"])
     if decision["node"] is None:
         _not_started(fleet, job, decision["why"])
-        raise Failure(decision["why"], "toft status", NOT_STARTED)
+        raise Failure(decision["why"], decision["fix"] or "toft status", NOT_STARTED)
     (told,) = dispatched["jobs"]
     if told["outcome"] == "refused":
         _not_started(fleet, job, told["error"]["message"])

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.toft.fleet.plugins.module_utils.load import CAPABILITIES, NO_CAPABILITIES, Load
@@ -290,6 +290,7 @@ class Decision:
     matched: tuple[str, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     skipped: tuple[str, ...] = ()
+    fix: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The contract's JSON."""
@@ -301,6 +302,7 @@ class Decision:
             "why": self.why,
             "candidates": [each.to_dict() for each in self.candidates],
             "skipped": list(self.skipped),
+            "fix": self.fix,
         }
 
 
@@ -345,10 +347,16 @@ class _Routing:
         self.out = {each.name: f"{name} was named" for each in self.nodes if each.name != name}
         if node.reachable is False:
             self.out[name] = _unreachable(node)
-            return self._decision(None, "none_eligible", f"{name} was named, but is {_unreachable(node)}.")
+            return self._silent(node)
         lacks = [lack for lack in self._lacks(node) if lack]
         mind = f" Mind: it {' and '.join(lacks)}." if lacks else ""
         return self._decision(name, "explicit", f"{name} was named.{mind}")
+
+    def _silent(self, node: Node) -> Decision:
+        """A named node that does not answer: there is one thing wrong, and one thing to type."""
+        why = node.cause.message if node.cause else "it does not answer."
+        decision = self._decision(None, "none_eligible", f"{node.name} was named, but cannot be reached: {why}")
+        return replace(decision, fix=node.cause.fix if node.cause else "")
 
     def _lacks(self, node: Node) -> list[str | None]:
         """What is against a node that runs it all the same."""
