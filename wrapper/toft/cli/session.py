@@ -10,6 +10,8 @@ import functools
 import inspect
 import os
 import sys
+import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -53,10 +55,11 @@ class Session:
 
     options: Options
     env: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+    begun: float = field(default_factory=time.time)
 
     @functools.cached_property
     def fleet(self) -> Fleet:
-        fleet = assemble(self.env, Path.cwd(), inventory=self.options.inventory)
+        fleet = assemble(self.env, Path.cwd(), inventory=self.options.inventory, asked_at=self.begun)
         for notice in fleet.notices:
             self.say(notice)
         return fleet
@@ -173,7 +176,7 @@ def guarded(session: Session, run: Callable[[Session], int | None]) -> int:
         if session.options.json:
             sys.stdout.write(as_json(_as_value(failure)))
         if session.options.debug:
-            raise
+            traceback.print_exc()
         return failure.exit_code
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # whoever read us has gone; say no more

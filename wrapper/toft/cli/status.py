@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ import typer
 from toft.cli.session import Session, command
 from toft.cli.terminal import Cell, Palette, as_json, duration, size, table
 from toft.fleet.failures import Failure
+from toft.fleet.fleet import Fleet
 from toft.fleet.nodes import Node
 from toft.fleet.status import SORT_KEYS, Status, status
 
@@ -37,19 +39,21 @@ def show(
 ) -> int:
     if sort not in SORT_KEYS:
         raise Failure(f"there is no column {sort!r} to sort by", f"one of: {', '.join(SORT_KEYS)}")
+    fleet = session.fleet
     if watch is None:
-        _print(session, _taken(session, patterns, sort))
+        _print(session, _taken(fleet, patterns, sort))
         return 0
     while True:
-        taken = _taken(session, patterns, sort)
+        taken = _taken(fleet, patterns, sort)
+        fleet = replace(fleet, asked_at=None)
         if session.out.live and not session.options.json:
             sys.stdout.write("\x1b[H\x1b[2J")
         _print(session, taken)
         time.sleep(watch)
 
 
-def _taken(session: Session, patterns: list[str] | None, sort: str) -> Status:
-    return status(session.fleet, patterns or ()).sorted_by(sort)
+def _taken(fleet: Fleet, patterns: list[str] | None, sort: str) -> Status:
+    return status(fleet, patterns or ()).sorted_by(sort)
 
 
 def _print(session: Session, taken: Status) -> None:

@@ -22,13 +22,15 @@ from toft.store.store import Store
 
 @dataclass(frozen=True)
 class Fleet:
-    """`cwd` is the directory that the person stands in; `notices` are to be shown once."""
+    """`cwd` is the directory that the person stands in, `asked_at` (epoch seconds) when they asked, if
+    they wait since then; `notices` are to be shown once."""
 
     settings: Settings
     inventory: inventories.Inventory
     engine: Engine
     store: Store
     cwd: Path
+    asked_at: float | None = None
     notices: tuple[str, ...] = ()
 
     def ask(self, request: Request) -> Answers:
@@ -46,6 +48,7 @@ class Fleet:
         settings = self.settings
         return {
             "connect_timeout": settings.connect_timeout,
+            "asked_at": self.asked_at,
             "interval": settings.cpu_interval,
             "policy": policy(settings),
             "here": str(self.cwd),
@@ -56,7 +59,9 @@ class Fleet:
         return replace(self, engine=replace(self.engine, cancelled=cancelled))
 
 
-def assemble(env: Mapping[str, str], cwd: Path, *, inventory: Sequence[Path] = ()) -> Fleet:
+def assemble(
+    env: Mapping[str, str], cwd: Path, *, inventory: Sequence[Path] = (), asked_at: float | None = None
+) -> Fleet:
     """Reads the configuration, finds the inventory; touches nothing else."""
     try:
         settings = load(env, cwd, {"inventory": [str(p) for p in inventory] or None})
@@ -65,7 +70,7 @@ def assemble(env: Mapping[str, str], cwd: Path, *, inventory: Sequence[Path] = (
         raise Failure(str(error)) from error
     state = state_directory(env)
     engine = Engine(state / "runs", found.paths, found.text, dict(env))
-    return Fleet(settings, found, engine, Store(state / "toft.db"), cwd)
+    return Fleet(settings, found, engine, Store(state / "toft.db"), cwd, asked_at)
 
 
 def state_directory(env: Mapping[str, str]) -> Path:

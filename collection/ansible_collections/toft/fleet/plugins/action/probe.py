@@ -24,5 +24,5 @@ class ActionModule(ActionBase):
 def _probe(options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
     asked = play.asked(options)
     members = play.members(task_vars, asked)
-    seen = survey(members, interval=asked.interval, connect_timeout=asked.connect_timeout)
+    seen = survey(members, interval=asked.interval, patience=asked.patience)
     return {"nodes": {one.member.node: described(one, asked.policy) for one in seen}}

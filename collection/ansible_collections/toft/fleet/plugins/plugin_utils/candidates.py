@@ -69,5 +69,5 @@ def _nodes(members: Sequence[Member], asked: Asked) -> list[Node]:
     if asked.declared:
         return [candidate(member) for member in members]
     here = machine_id()
-    seen = survey(members, interval=asked.interval, connect_timeout=asked.connect_timeout)
+    seen = survey(members, interval=asked.interval, patience=asked.patience)
     return [candidate(one.member, one, here) for one in seen]

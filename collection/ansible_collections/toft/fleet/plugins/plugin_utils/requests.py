@@ -10,10 +10,14 @@ from __future__ import annotations
 import json
 import os
 import stat
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.toft.fleet.plugins.plugin_utils.command_line import Form
+
+
+LEAST_S = 3.5
 
 
 class BadRequest(Exception):
@@ -35,7 +39,15 @@ class Asked:
     here: str | None = None
     interval: float = 0.2
     connect_timeout: float = 5.0
+    asked_at: float | None = None
     run_dir: str | None = None
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a node still has to answer: the limit counts from when the person asked (`asked_at`, epoch
+        seconds), but leaves at least LEAST_S, which a hundred first connections need."""
+        spent = time.time() - self.asked_at if self.asked_at is not None else 0.0
+        return max(min(LEAST_S, self.connect_timeout), self.connect_timeout - max(0.0, spent))
 
 
 def from_file(path: str) -> Asked:

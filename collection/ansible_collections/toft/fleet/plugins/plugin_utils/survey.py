@@ -14,8 +14,6 @@ from ansible_collections.toft.fleet.plugins.plugin_utils.fanout import Outcome, 
 from ansible_collections.toft.fleet.plugins.plugin_utils.roster import Member
 
 STORAGE = ("toft_workdir", "toft_storage_hot", "toft_storage_cold")
-GRACE = 2.0
-"""Seconds that a node may take to answer once it is connected, on top of the interval that it measures."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +26,13 @@ class Seen:
     latency_ms: float
 
 
-def survey(members: Sequence[Member], *, interval: float, connect_timeout: float) -> list[Seen]:
-    """In the order of the members. No node delays another."""
+def survey(members: Sequence[Member], *, interval: float, patience: float) -> list[Seen]:
+    """In the order of the members. Each has `patience` seconds for all of it; no node delays another."""
 
     def look(member: Member, deadline: float) -> Load | Cause:
         return probe(member, interval=interval, deadline=deadline)
 
-    outcomes = run_all(members, look, deadline_each=connect_timeout + interval + GRACE)
+    outcomes = run_all(members, look, deadline_each=patience)
     return [_seen(outcome) for outcome in outcomes]
 
 
