@@ -45,7 +45,13 @@ class Toft:
     ) -> subprocess.CompletedProcess[bytes]:
         source: dict[str, Any] = {"stdin": subprocess.DEVNULL} if given is None else {"input": given}
         return subprocess.run(
-            self.argv(*words), capture_output=True, env=self.environment, timeout=timeout, cwd=cwd, check=False, **source
+            self.argv(*words),
+            capture_output=True,
+            env=self.environment,
+            timeout=timeout,
+            cwd=cwd,
+            check=False,
+            **source,
         )
 
     def begin(self, *words: str, **settings: Any) -> subprocess.Popen[bytes]:

@@ -75,8 +75,6 @@ def test_a_shell_line_is_one_argument_of_a_shell(lab_toft: Toft) -> None:
     assert done.stdout.split(b"|")[:2] == here.stdout.split(b"|")[:2] == [b"A  B", b"{{ X }}"]
 
 
-
-
 def test_exit_codes_and_signals_are_exact(lab_toft: Toft) -> None:
     """Promise 27: through the whole command line in a sample; all 256 and every signal by the jobs' records."""
     wrong = 0
@@ -114,9 +112,14 @@ def test_input_arrives_and_is_not_swallowed(lab_toft: Toft, tmp_path: Path) -> N
     assert done.stdout.strip() == b"5", done.stderr
 
     loop = f"while read x; do {TOFT} -q -i {lab_toft.inventory} offload n1 echo got $x; done"
-    lists = {"a file": f"printf '1\\n2\\n3\\n' > {tmp_path}/l; {loop} < {tmp_path}/l", "a pipe": f"printf '1\\n2\\n3\\n' | {loop}"}
+    lists = {
+        "a file": f"printf '1\\n2\\n3\\n' > {tmp_path}/l; {loop} < {tmp_path}/l",
+        "a pipe": f"printf '1\\n2\\n3\\n' | {loop}",
+    }
     for what, script in lists.items():
-        done = subprocess.run(["bash", "-c", script], capture_output=True, env=lab_toft.environment, timeout=60, check=False)
+        done = subprocess.run(
+            ["bash", "-c", script], capture_output=True, env=lab_toft.environment, timeout=60, check=False
+        )
         assert done.stdout == b"got 1\ngot 2\ngot 3\n", (what, done.stderr)
     figure(28, f"100 MB of input intact in {took:.1f} s; closed early; 3 of 3 lines in a loop from a file and a pipe")
 

@@ -74,7 +74,9 @@ def test_a_cut_in_the_middle_of_a_stream_costs_only_time(lab_toft: Toft, lab) ->
         wanted = expected(lines)
         got = hashlib.sha256(out.data).hexdigest(), hashlib.sha256(err.data).hexdigest()
         resumed = next(t for t in out.times if t > healed[name]) - healed[name]
-        figure(1, f"cut {cuts[name]} s: {len(out.data)} + {len(err.data)} bytes, resumed {resumed:.1f} s after the heal")
+        figure(
+            1, f"cut {cuts[name]} s: {len(out.data)} + {len(err.data)} bytes, resumed {resumed:.1f} s after the heal"
+        )
         assert got == wanted
         assert resumed <= 5
 
@@ -149,8 +151,9 @@ def test_a_changed_host_key_and_a_reused_address_are_refused(lab_toft: Toft, lab
 CAUSES = {
     "sshd down": ("without_sshd", {}, "refused"),
     "port closed": ("close_port", {}, "refused"),
-    "no python": ("without_python", {}, "no_python"),
     "auth refused": ("refuse_auth", {}, "auth"),
+    # The last, since it leaves an open connection, which none of the others would touch.
+    "no python": ("without_python", {}, "no_python"),
 }
 
 
@@ -160,8 +163,9 @@ def test_each_cause_is_named_with_its_fix(lab_toft: Toft, lab) -> None:
     for what, (fault, settings, code) in CAUSES.items():
         with getattr(lab.hosts["n1"], fault)(**settings):
             right += _told(lab_toft, "n1", code, what)
-    whole, lab_toft.inventory = lab_toft.inventory, lab.write_inventory(
-        "dead.yml", {"n1": {"ansible_host": "no.such.name.invalid"}}
+    whole, lab_toft.inventory = (
+        lab_toft.inventory,
+        lab.write_inventory("dead.yml", {"n1": {"ansible_host": "no.such.name.invalid"}}),
     )
     right += _told(lab_toft, "n1", "dns", "dead name")
     lab_toft.inventory = whole

@@ -18,7 +18,11 @@ def test_frozen_and_off_are_named_and_work_goes_elsewhere(lab_toft: Toft, lab) -
         begun = time.monotonic()
         nodes = {node["name"]: node for node in lab_toft.json("status")["nodes"]}
         took = time.monotonic() - begun
-        assert {name: node["state"] for name, node in nodes.items()} == {"n1": "offline", "n2": "offline", "n3": "online"}
+        assert {name: node["state"] for name, node in nodes.items()} == {
+            "n1": "offline",
+            "n2": "offline",
+            "n3": "online",
+        }
         assert "timeout" in nodes["n1"]["cause"]["code"]
         assert nodes["n2"]["cause"]["code"] in ("timeout", "no_route")
         done = lab_toft("-v", "offload", "make", "--version")
@@ -31,7 +35,7 @@ def test_frozen_and_off_are_named_and_work_goes_elsewhere(lab_toft: Toft, lab) -
         assert lacks["n1"]
         assert lacks["n2"]
         figure(32, f"3 nodes, one frozen, one off: status in {took:.1f} s (connect limit {CONNECT_S:g} s)")
-        assert took <= CONNECT_S + 3, "the connect limit, and the start of Ansible"
+        assert took <= CONNECT_S + 1.5, "the connect limit counts from the moment of asking"
 
 
 def test_no_eligible_node_ends_with_125(lab_toft: Toft) -> None:

@@ -1,5 +1,4 @@
 import pytest
-
 from ansible_collections.toft.fleet.plugins.plugin_utils.command_line import Command, understand
 
 NODES = {"pi1", "make", "nas"}
@@ -18,7 +17,6 @@ NODES = {"pi1", "make", "nas"}
         (["pi1", "--"], "auto", True, "pi1", Command(argv=("--",))),
         (["pi1"], "auto", True, None, Command(argv=("pi1",))),
         (["make", "-j8"], "auto", True, "make", Command(argv=("-j8",))),
-        (["make", "-j8"], "auto", False, None, Command(argv=("make", "-j8"))),
         (["PI1", "ls"], "auto", True, None, Command(argv=("PI1", "ls"))),
         (["echo $HOME"], "exec", True, None, Command(argv=("echo $HOME",))),
         (["ls"], "shell", True, None, Command(shell="ls")),

@@ -4,7 +4,6 @@ import threading
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.toft.fleet.plugins.plugin_utils.intent import Cancelled, Intent, declare, read_or_cancel
 
 INTENT = Intent("j1", "pi1", {"kind": "local"}, ("make", "a b", "\udcff"), "2026-01-01T00:00:00.000Z")

@@ -1,5 +1,4 @@
 import pytest
-
 from ansible_collections.toft.fleet.plugins.plugin_utils.places import mapped
 
 MAC = {"hot": "/Volumes/SSDRAID0/agentic-system", "cold": "/Volumes/FILES/agentic-system"}

@@ -2,7 +2,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.toft.fleet.plugins.plugin_utils.requests import BadRequest, from_file, from_values
 
 

@@ -90,7 +90,7 @@ def test_env(toft: Toft, tmp_path: Path) -> None:
     toft.env["FROM_HERE"] = "today {{ x }}"
     file = tmp_path / "env"
     file.write_text("FROM_FILE=a b\n")
-    script = "printf '%s|' \"$FROM_HERE\" \"$FROM_FILE\" \"$GIVEN\""
+    script = 'printf \'%s|\' "$FROM_HERE" "$FROM_FILE" "$GIVEN"'
     done = toft("offload", "--env", "FROM_HERE", "--env-file", str(file), "--env", "GIVEN=$(id)", "sh", "-c", script)
     assert done.stdout == b"today {{ x }}|a b|$(id)|"
 

@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import pytest
-
 from toft.cli.options import environment, form_of
 from toft.fleet.failures import Failure
 

@@ -1,5 +1,4 @@
 import pytest
-
 from toft.cli.terminal import Cell, Palette, clean, duration, size, table
 
 PLAIN = Palette(on=False, live=False, width=100)

@@ -1,7 +1,6 @@
 import json
 
 import pytest
-
 from toft.engine.requests import Request, Step, refuse_pattern
 
 

@@ -8,7 +8,6 @@ import stat
 from pathlib import Path
 
 import pytest
-
 from toft.engine.requests import Request, Step
 from toft.engine.runner import Answers, Engine, Refused, collections_path
 

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from toft.engine.stdin import Closed, File, Pipe, Stream, source
 
 

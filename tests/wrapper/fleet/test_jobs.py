@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from ansible_collections.toft.fleet.plugins.plugin_utils.intent import Cancelled, Intent, declare
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
-
 from toft.engine.nodes import ask_all
 from toft.fleet import jobs, owners
 from toft.fleet.failures import Failure

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
 from toft.store.migrations import MIGRATIONS, migrate
 from toft.store.records import Job
 from toft.store.store import Store

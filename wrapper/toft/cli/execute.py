@@ -45,7 +45,9 @@ def execute(
     env_file: Annotated[Path | None, typer.Option("--env-file", metavar="F", help="Variables, a line each.")] = None,
     cwd: Annotated[str | None, typer.Option("--cwd", metavar="DIR", help="Directory on the nodes.")] = None,
     become: Annotated[bool, typer.Option("--become", help="Run as root there (sudo).")] = False,
-    timeout: Annotated[float | None, typer.Option("--timeout", metavar="S", min=0.1, help="Stop it after S seconds.")] = None,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", metavar="S", min=0.1, help="Stop it after S seconds.")
+    ] = None,
     shell: Annotated[bool, typer.Option("--shell", help="The words are a shell line.")] = False,
     exec_: Annotated[bool, typer.Option("--exec", help="The words are an argv.")] = False,
 ) -> int:

@@ -53,4 +53,6 @@ def _show(session: Session, written: Written) -> None:
     else:
         count = len(written.nodes)
         backup = f" (the old one is {written.backup})" if written.backup else ""
-        session.say(f"{count} node{'' if count == 1 else 's'} written to {written.path}{backup}; next: {written.next_command}")
+        session.say(
+            f"{count} node{'' if count == 1 else 's'} written to {written.path}{backup}; next: {written.next_command}"
+        )

@@ -161,7 +161,9 @@ def _shown(word: str) -> str:
 
 def _on_node(job: Job) -> Job:
     if job.transport is None:
-        raise Failure(f"job {job.id} was never on a node: {job.error or job.state}", "toft jobs", exit_code=exit_code(job))
+        raise Failure(
+            f"job {job.id} was never on a node: {job.error or job.state}", "toft jobs", exit_code=exit_code(job)
+        )
     return job
 
 

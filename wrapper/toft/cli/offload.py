@@ -46,12 +46,16 @@ def offload(
     env_file: Annotated[Path | None, typer.Option("--env-file", metavar="F", help="Variables, a line each.")] = None,
     cwd: Annotated[str | None, typer.Option("--cwd", metavar="DIR", help="Directory on the node.")] = None,
     become: Annotated[bool, typer.Option("--become", help="Run as root there (sudo).")] = False,
-    timeout: Annotated[float | None, typer.Option("--timeout", metavar="S", min=0.1, help="Stop it after S seconds.")] = None,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", metavar="S", min=0.1, help="Stop it after S seconds.")
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Start it, print its id, and go.")] = False,
     tty: Annotated[bool, typer.Option("--tty", help="Give it a terminal.")] = False,
     shell: Annotated[bool, typer.Option("--shell", help="The words are a shell line.")] = False,
     exec_: Annotated[bool, typer.Option("--exec", help="The words are an argv.")] = False,
-    retry: Annotated[int, typer.Option("--retry", metavar="N", min=0, help="Other nodes to try if it cannot start.")] = 0,
+    retry: Annotated[
+        int, typer.Option("--retry", metavar="N", min=0, help="Other nodes to try if it cannot start.")
+    ] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say where it would run; run nothing.")] = False,
 ) -> int:
     given = Words(tuple(words), form_of(shell, exec_), not session.separator_before(words))

@@ -66,7 +66,10 @@ def text(palette: Palette, taken: Status) -> str:
     heads = ("NODE", "STATE", "OS", "CORES", "CPU", "MEM", "LOAD", "DISK", "UP", "JOBS", "SCORE")
     shown = table(palette, heads, [_row(node) for node in taken.nodes])
     causes = [(node, node.cause) for node in taken.nodes if node.cause]
-    lines = [palette.style(f"{node.name}: {cause['message']}", "yellow") + f"\n  try: {cause['fix']}" for node, cause in causes]
+    lines = [
+        palette.style(f"{node.name}: {cause['message']}", "yellow") + f"\n  try: {cause['fix']}"
+        for node, cause in causes
+    ]
     return shown + "".join(f"{line}\n" for line in lines)
 
 

@@ -45,9 +45,7 @@ def _hostile(char: str) -> bool:
 
 def width(text: str) -> int:
     """Columns on a screen: wide East Asian characters take two, marks none."""
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
-    )
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,8 @@ class Link:
             self._out += frames.message(frames.CREDIT, dict(delivered))
 
     def poll(self, others: list[int]) -> set[int] | Cause:
-        """Wait for the node or for one of the other descriptors; those that are ready. A Cause if contact is lost."""
+        """Wait for the node or for one of the other descriptors: those that are ready, or the Cause why contact is
+        lost."""
         poller = select.poll()
         for fd in others:
             poller.register(fd, select.POLLIN)

@@ -60,7 +60,9 @@ def refuse_pattern(pattern: str) -> str | None:
     if not pattern.strip():
         return "the pattern is empty; name a node, a group or `all`"
     if any(mark in pattern for mark in ("{{", "{%", "{#", "\n", "\x00")):
-        return f"the pattern {pattern!r} looks like a template; a pattern is node and group names, as in `builders:!pi*`"
+        return (
+            f"the pattern {pattern!r} looks like a template; a pattern is node and group names, as in `builders:!pi*`"
+        )
     if pattern.startswith("-"):
         return f"the pattern {pattern!r} looks like an option; put a name first, as in `all:!NAME`"
     return None

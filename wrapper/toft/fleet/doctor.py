@@ -70,7 +70,9 @@ def _state(directory: Path) -> Check:
         return Check("records", "fail", f"{directory} cannot be written", f"chown $USER {directory}")
     free = shutil.disk_usage(directory).free
     verdict: Verdict = "ok" if free > 100 << 20 else "warn"
-    return Check("records", verdict, f"{directory}, {free >> 20} MiB free", "" if verdict == "ok" else f"df {directory}")
+    return Check(
+        "records", verdict, f"{directory}, {free >> 20} MiB free", "" if verdict == "ok" else f"df {directory}"
+    )
 
 
 def _collection(fleet: Fleet) -> Check:
@@ -112,17 +114,25 @@ def _node(node: Node) -> Iterator[Check]:
     yield Check(node.name, "ok", f"{node.known('os')} {node.known('arch')}, answered in {node.latency_ms or 0:.0f} ms")
     version = node.load("python")
     if version is None:
-        yield Check(node.name, "warn", "no python3: `status` works, jobs do not", f"ssh {node.name} sudo apt install python3")
+        yield Check(
+            node.name, "warn", "no python3: `status` works, jobs do not", f"ssh {node.name} sudo apt install python3"
+        )
     elif _version(version) < OLDEST_NODE_PYTHON:
         yield Check(node.name, "warn", f"python3 is {version}; jobs need 3.8", f"ssh {node.name} python3 -V")
     if "rsync" not in (node.load("capabilities") or ()):
-        yield Check(node.name, "warn", "no rsync: `sync` takes the slower way", f"ssh {node.name} sudo apt install rsync")
+        yield Check(
+            node.name, "warn", "no rsync: `sync` takes the slower way", f"ssh {node.name} sudo apt install rsync"
+        )
     if (node.load("disk_percent") or 0) >= 95:
-        yield Check(node.name, "warn", f"its disk is {node.load('disk_percent'):.0f}% full", f"toft exec {node.name} df -h")
+        yield Check(
+            node.name, "warn", f"its disk is {node.load('disk_percent'):.0f}% full", f"toft exec {node.name} df -h"
+        )
     for key in ("os", "arch"):
         declared, probed = node.declared.get(key), node.load(key)
         if declared and probed and declared != probed:
-            yield Check(node.name, "warn", f"the inventory says {key} {declared}, the node {probed}", f"toft_{key}: {probed}")
+            yield Check(
+                node.name, "warn", f"the inventory says {key} {declared}, the node {probed}", f"toft_{key}: {probed}"
+            )
 
 
 def _twins(nodes: Iterable[Node]) -> Iterator[Check]:

@@ -106,7 +106,9 @@ def _failure(refused: Refused, pattern: str, inventory: inventories.Inventory) -
     where = ", ".join(map(str, inventory.paths)) or "the embedded default (this machine)"
     if refused.code == "no_hosts":
         message = f"no node matches {pattern!r} in {where}"
-        return Failure(message, f"ansible-inventory -i {inventory.paths[0]} --graph" if inventory.paths else "toft init")
+        return Failure(
+            message, f"ansible-inventory -i {inventory.paths[0]} --graph" if inventory.paths else "toft init"
+        )
     if refused.code == "cancelled":
         return Failure(refused.message, exit_code=130)
     if refused.code == "usage":

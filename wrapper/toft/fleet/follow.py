@@ -95,7 +95,8 @@ def ending(job: Job) -> str:
     what = {
         "timed_out": f"job {job.id} was stopped on {job.node}: its time was up",
         "lost": f"job {job.id} is lost: {job.node} restarted while it ran",
-        "unknown": f"what became of job {job.id} on {job.node} is unknown ({job.error or 'no record'}); ask again: toft wait {job.id}",
+        "unknown": f"what became of job {job.id} on {job.node} is unknown ({job.error or 'no record'}); "
+        f"ask again: toft wait {job.id}",
         "not_started": f"job {job.id} was not started: {job.error or 'no reason given'}",
         "signaled": f"job {job.id} was ended on {job.node} by signal {job.signal}",
     }.get(job.state, f"job {job.id} has ended" if survivors else "")

@@ -144,5 +144,11 @@ def _from_intent(intent: Intent, run_dir: Path) -> Job:
     request = json.loads((run_dir / "request.json").read_text())
     words = tuple(request.get("words") or ())
     return Job(
-        intent.id, words, intent.at, node=intent.node, reason="explicit", transport=intent.transport, run_dir=str(run_dir)
+        intent.id,
+        words,
+        intent.at,
+        node=intent.node,
+        reason="explicit",
+        transport=intent.transport,
+        run_dir=str(run_dir),
     )

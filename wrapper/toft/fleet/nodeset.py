@@ -31,6 +31,4 @@ def _one_set(stem: str, tail: str, width: int, numbers: set[int]) -> str:
 
 def _ranges(numbers: list[int], width: int) -> list[str]:
     runs = [[n for _, n in run] for _, run in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])]
-    return [
-        f"{run[0]:0{width}d}" if len(run) == 1 else f"{run[0]:0{width}d}-{run[-1]:0{width}d}" for run in runs
-    ]
+    return [f"{run[0]:0{width}d}" if len(run) == 1 else f"{run[0]:0{width}d}-{run[-1]:0{width}d}" for run in runs]

@@ -10,7 +10,11 @@ from ansible_collections.toft.fleet.plugins.plugin_utils import play
 from ansible_collections.toft.fleet.plugins.plugin_utils.dispatching import dispatch
 from ansible_collections.toft.fleet.plugins.plugin_utils.roster import at_home
 
-OPTIONS = {"request": {"type": "path", "required": True}, "node": {"type": "str"}, "local": {"type": "bool", "default": False}}
+OPTIONS = {
+    "request": {"type": "path", "required": True},
+    "node": {"type": "str"},
+    "local": {"type": "bool", "default": False},
+}
 
 
 class ActionModule(ActionBase):

@@ -36,4 +36,9 @@ def _route(options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]
     asked = play.asked(options)
     decision, command, node = choose(play.members(task_vars, asked), asked)
     told = decision.to_dict() | {"words": list(command.words)}
-    return {"node": decision.node, "reason": decision.reason, "local": node is not None and node.local, "decision": told}
+    return {
+        "node": decision.node,
+        "reason": decision.reason,
+        "local": node is not None and node.local,
+        "decision": told,
+    }

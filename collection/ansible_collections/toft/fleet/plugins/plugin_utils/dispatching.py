@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def _job(
 
 
 def _intent(member: Member, job: Mapping[str, Any], command: Command) -> Intent:
-    at = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     transport = member.transport.to_dict() if isinstance(member.transport, Transport) else {}
     return Intent(job["id"], member.node, transport, command.words, at)
 

@@ -16,7 +16,6 @@ from typing import Any
 
 from ansible_collections.toft.fleet.plugins.plugin_utils.command_line import Form
 
-
 LEAST_S = 3.5
 
 

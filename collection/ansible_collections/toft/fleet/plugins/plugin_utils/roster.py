@@ -15,7 +15,6 @@ from ansible_collections.toft.fleet.plugins.plugin_utils import names
 from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import ANSIBLE_ONLY, NAMES, Transport, from_vars
 
-
 CONNECTION = frozenset(ANSIBLE_ONLY).union(*NAMES.values())
 """The variables that say how a host is reached; templating all others of a host would only cost."""
 
