@@ -48,8 +48,13 @@ REASONS = (
     "none_eligible",
 )
 BUILDER_GROUPS = frozenset({"builder", "builders"})
-LOOKED_FOR = {name: CAPABILITIES.get(name, name) for name in NAMES.split() if name not in NO_CAPABILITIES}
-"""Programs that a probe looks for, to the capabilities that they are when found."""
+LOOKED_FOR = {
+    program: CAPABILITIES.get(name, name)
+    for name in NAMES.split()
+    for program in (name, CAPABILITIES.get(name, name))
+    if name not in NO_CAPABILITIES
+}
+"""Programs that a probe looks for (`apt` by looking for apt-get), to the capabilities that they are."""
 
 
 # ---- the nodes ---------------------------------------------------------------
@@ -281,7 +286,8 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`candidates`: the best first, then those out, by name. `skipped`: narrowings that left no node."""
+    """`candidates`: the best first, then those out, by name. `skipped`: narrowings that left no node. `fix`:
+    what to type if the node that was named does not answer."""
 
     command: str
     node: str | None
@@ -342,9 +348,9 @@ class _Routing:
 
     def named(self, name: str) -> Decision:
         node = next((each for each in self.nodes if each.name == name), None)
+        self.out = {each.name: f"{name} was named" for each in self.nodes if each.name != name}
         if node is None:
             return self._decision(None, "none_eligible", f"{name} is not among the nodes that may be asked.")
-        self.out = {each.name: f"{name} was named" for each in self.nodes if each.name != name}
         if node.reachable is False:
             self.out[name] = _unreachable(node)
             return self._silent(node)
@@ -355,8 +361,9 @@ class _Routing:
     def _silent(self, node: Node) -> Decision:
         """A named node that does not answer: there is one thing wrong, and one thing to type."""
         why = node.cause.message if node.cause else "it does not answer."
-        decision = self._decision(None, "none_eligible", f"{node.name} was named, but cannot be reached: {why}")
-        return replace(decision, fix=node.cause.fix if node.cause else "")
+        told = f"{node.name} was named, but cannot be reached: {why}"
+        fix = node.cause.fix if node.cause else ""
+        return replace(self._decision(None, "none_eligible", told), fix=fix)
 
     def _lacks(self, node: Node) -> list[str | None]:
         """What is against a node that runs it all the same."""

@@ -20,7 +20,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 from functools import cache, reduce
 from pathlib import Path
 from typing import Any
@@ -112,12 +112,12 @@ class Rules:
 
     rules: tuple[Rule, ...]
     topics: Topics
-    syntax: tuple[tuple[str, Syntax], ...]
+    syntax: tuple[tuple[re.Pattern[str], Syntax], ...]
     unspoken: frozenset[str]
     sets: Mapping[str, tuple[str, ...]]
     profiles: Mapping[str, Profile]
     index: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
-    patterned: tuple[Rule, ...] = ()
+    patterned: tuple[tuple[re.Pattern[str], Rule], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ def load(document: Mapping[str, Any]) -> Rules:
     found = Rules(
         rules=(),
         topics=_topics(document.get("topics", {}), profiles),
-        syntax=tuple((program, syntax) for program, syntax in _syntaxes(document.get("syntax", ()))),
+        syntax=tuple(_syntaxes(document.get("syntax", ()))),
         unspoken=frozenset(document.get("unspoken", ())),
         sets=sets,
         profiles=profiles,
@@ -192,13 +192,13 @@ def _indexed(rules: Rules, found: Iterable[Rule]) -> Rules:
     for rule in found:
         by_name.setdefault(rule.name, rule)
     index: dict[str, list[Rule]] = {}
-    patterned = []
+    patterned: list[tuple[re.Pattern[str], Rule]] = []
     for rule in by_name.values():
-        plain = [program for program in rule.when.programs if not _is_pattern(program)]
-        for program in dict.fromkeys(plain):
+        plain = {program for program in rule.when.programs if not _is_pattern(program)}
+        for program in plain:
             index.setdefault(program, []).append(rule)
-        if len(plain) < len(rule.when.programs) or not rule.when.programs:
-            patterned.append(rule)
+        if len(plain) < len(set(rule.when.programs)) or not rule.when.programs:
+            patterned.append((_alternatives(rule.when.programs or ("*",)), rule))
     told = {program: tuple(each) for program, each in index.items()}
     return replace(rules, rules=tuple(by_name.values()), index=told, patterned=tuple(patterned))
 
@@ -207,13 +207,17 @@ def _is_pattern(text: str) -> bool:
     return any(sign in text for sign in "*?[")
 
 
+def _alternatives(patterns: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(translate(pattern) for pattern in patterns))
+
+
 def _topics(document: Mapping[str, Any], profiles: Mapping[str, Profile]) -> Topics:
     canonical = {word: name for name, topic in document.items() for word in topic.get("words", ())}
     leanings = {name: profiles[topic["profile"]] for name, topic in document.items() if "profile" in topic}
     return Topics(canonical | {name: name for name in document}, leanings)
 
 
-def _syntaxes(document: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Syntax]]:
+def _syntaxes(document: Sequence[Mapping[str, Any]]) -> Iterator[tuple[re.Pattern[str], Syntax]]:
     for entry in document:
         syntax = Syntax(
             values=frozenset(entry.get("values", ())),
@@ -222,8 +226,7 @@ def _syntaxes(document: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Synt
             carries=entry.get("carries", False),
             stops=tuple(entry.get("stops", ())),
         )
-        for program in entry["programs"]:
-            yield program, syntax
+        yield _alternatives(entry["programs"]), syntax
 
 
 CONDITIONS = ("programs", "subcommands", "arguments", "flags", "environment", "redirects")
@@ -362,7 +365,7 @@ class _Invocation:
 
     @property
     def asks(self) -> bool:
-        """Whether it only wants to be told something."""
+        """Whether it only wants to be told of its options or version."""
         return any(option in self.options for option in HELP)
 
 
@@ -411,7 +414,7 @@ def _program(word: Word) -> str:
 
 
 def _syntax(program: str, rules: Rules) -> Syntax:
-    return next((syntax for pattern, syntax in rules.syntax if fnmatchcase(program, pattern)), Syntax())
+    return next((syntax for programs, syntax in rules.syntax if programs.match(program)), Syntax())
 
 
 def _sorted(words: tuple[Word, ...], syntax: Syntax) -> tuple[tuple[str, ...], frozenset[str]]:
@@ -460,17 +463,19 @@ def _has(options: Iterable[str], pattern: str) -> bool:
 
 def _candidates(invocation: _Invocation, rules: Rules) -> Iterator[Rule]:
     yield from rules.index.get(invocation.program, ())
-    for rule in rules.patterned:
-        if invocation.program not in rule.when.programs:
+    for programs, rule in rules.patterned:
+        if programs.match(invocation.program) and invocation.program not in rule.when.programs:
             yield rule
 
 
 def _applies(rule: Rule, invocation: _Invocation) -> str | None:
     """The words for which it does."""
-    stated = [(key, getattr(rule.when, key)) for key in CONDITIONS]
-    found = [_stated(patterns, key, invocation) for key, patterns in stated if patterns]
-    if any(words is None for words in found):
-        return None
+    found = []
+    for key in CONDITIONS:
+        patterns = getattr(rule.when, key)
+        found.append(_stated(patterns, key, invocation) if patterns else "")
+        if found[-1] is None:
+            return None
     for key in (*CONDITIONS, "only"):
         patterns = getattr(rule.unless, key)
         if patterns and _stated(patterns, key, invocation) is not None:
@@ -556,10 +561,10 @@ class _Part:
 
 def _part(command: Command, rules: Rules) -> _Part:
     invocations = list(_invocations(command, rules))
-    own = [each for each in invocations if each.own]
+    own = [each for each in invocations if each.own and not each.asks]
     applying = [(rule, each, why) for each in invocations for rule, why in _applying(each, rules)]
     words = [word for each in own if each.program not in rules.unspoken for word in _spoken(each.name)]
-    words += [w for rule, each, _ in applying if rule.describes and each.own for w in each.said]
+    words += [word for rule, each, _ in applying if rule.describes and each in own for word in each.said]
     matched = [_matched(rule, each, why) for rule, each, why in applying if _imposes(rule)]
     topics = [topic for each in matched for topic in each.topics]
     topics += [rules.topics.canonical[word] for word in words if word in rules.topics.canonical]
@@ -567,7 +572,7 @@ def _part(command: Command, rules: Rules) -> _Part:
         command=command,
         matched=tuple(matched),
         topics=tuple(dict.fromkeys(topics)),
-        programs=tuple(each.program for each in own if each.path == each.program),
+        programs=tuple(each.program for each in invocations if each.own and each.path == each.program),
         words=tuple(words),
         profile=reduce(Profile.joined, (rule.profile for rule, _, _ in applying), Profile()),
     )
@@ -581,8 +586,9 @@ def _applying(invocation: _Invocation, rules: Rules) -> Iterator[tuple[Rule, str
 
 
 def _matched(rule: Rule, invocation: _Invocation, why: str) -> Matched:
-    heavy = rule.heavy and not invocation.asks
-    return Matched(rule.name, why, rule.os, rule.capabilities, heavy, rule.topics)
+    """`docker --version` needs docker, but is no work about anything."""
+    heavy, topics = (False, ()) if invocation.asks else (rule.heavy, rule.topics)
+    return Matched(rule.name, why, rule.os, rule.capabilities, heavy, topics)
 
 
 def _imposes(rule: Rule) -> bool:
