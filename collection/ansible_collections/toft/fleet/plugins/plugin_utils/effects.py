@@ -1,0 +1,224 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a command line reads and writes, as far as its words tell.
+
+The knowledge is data: `effects.yml` beside this file, whose head explains its keys. Here it is applied to each simple command of a parsed line. Redirects, directories and the program itself (needed, so
+that installing it comes first) hold for every command. Of a program that is not in the data, options that
+are called like an output are written and words that look like files are read.
+
+Nothing is run and no file is looked at: the same words have the same effects everywhere.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+
+from ansible_collections.toft.fleet.plugins.plugin_utils import operands
+from ansible_collections.toft.fleet.plugins.plugin_utils.effect_rules import Effect, Entry, Knowledge, built_in
+from ansible_collections.toft.fleet.plugins.plugin_utils.resources import Access, Resource, placed
+from ansible_collections.toft.fleet.plugins.plugin_utils.shell import Command, CommandLine, Redirect
+
+PATHS = frozenset({"path", "entry", "output", "sources", "worktree", "context", "git", "compose"})
+"""Kinds whose name is a path."""
+DEVICES = ("/dev/null", "/dev/std", "/dev/tty", "/dev/fd", "/dev/zero", "/proc")
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One command as an entry reads it. `operands` follow the entry's phrase; `loose` follow an option
+    that is not known to take a value."""
+
+    command: Command
+    directory: str | None
+    prefix: str
+    options: Mapping[str, tuple[str, ...]]
+    operands: tuple[str, ...]
+    loose: frozenset[str] = field(default=frozenset())
+
+
+# ---- a line ------------------------------------------------------------------
+
+
+def effects(line: CommandLine, knowledge: Knowledge | None = None) -> tuple[Access, ...]:
+    """In the order of the line; each only once."""
+    known = knowledge or built_in()
+    found = (access for command in line.commands for access in _of_command(command, known))
+    return tuple(dict.fromkeys(found))
+
+
+def _of_command(command: Command, known: Knowledge) -> Iterator[Access]:
+    for redirect in (*command.redirects, *command.around):
+        yield from _redirected(redirect)
+    if not command.argv:
+        return
+    for word in (command.argv[0], *(each[0] for each in command.via if each)):
+        yield from _program(command, word.text)
+    for words in command.via:
+        if words and posixpath.basename(words[0].text) in known.entries:
+            yield from _of_command(replace(command, argv=words, via=(), redirects=(), around=()), known)
+    name = posixpath.basename(command.argv[0].text)
+    own = known.entries.get(name) or known.entries.get(_unversioned(name))
+    for entry in _fitting(command, own or (known.unknown,)):
+        yield from _of_entry(command, entry, known)
+
+
+def _unversioned(name: str) -> str:
+    """python3.11 is python, gcc-12 is gcc."""
+    return re.sub(r"-?[0-9]+(\.[0-9]+)*$", "", name)
+
+
+def _redirected(redirect: Redirect) -> Iterator[Access]:
+    if redirect.op.startswith("<<") or redirect.target.text.isdigit() or redirect.op in ("<&",):
+        return
+    if redirect.target.text.startswith(DEVICES) or not _is_name(redirect.target.text):
+        return
+    name = placed(redirect.directory, redirect.target.text)
+    if name is not None and name != "-":
+        yield Access(Resource("path", name), redirect.op != "<")
+
+
+def _program(command: Command, text: str) -> Iterator[Access]:
+    """It must be there: as a file if it has a path, as an installed program otherwise."""
+    if "/" not in text:
+        yield Access(Resource("program", text), False)
+    elif not text.startswith("/") and (name := placed(command.directory, text)) is not None:
+        yield Access(Resource("path", name), False)
+
+
+# ---- an entry ----------------------------------------------------------------
+
+
+def _fitting(command: Command, entries: Sequence[Entry]) -> list[Entry]:
+    """Those whose words and options are there; of phrases only the longest."""
+    uses = [(entry, parse(command, entry)) for entry in entries]
+    there = [(entry, use) for entry, use in uses if use is not None and _holds(entry, use)]
+    longest = max((len(entry.phrase) for entry, _ in there), default=0)
+    return [entry for entry, _ in there if len(entry.phrase) in (0, longest)]
+
+
+def _holds(entry: Entry, use: Use) -> bool:
+    wanted = not entry.when or any(option in use.options for option in entry.when)
+    return wanted and not any(option in use.options for option in entry.unless)
+
+
+def parse(command: Command, entry: Entry) -> Use | None:
+    """The command's words by the entry's options; None if its phrase is not what the words begin with."""
+    texts = [word.text for word in command.argv[1:] if "$(" not in word.text and "`" not in word.text]
+    if entry.dashless and texts and re.fullmatch(r"[A-Za-z]+", texts[0]):
+        texts[0] = f"-{texts[0]}"
+    operands, options, loose = _sorted(texts, entry)
+    if not _begins(operands, entry.phrase):
+        return None
+    directory = command.directory
+    for value in (value for option in entry.inside for value in options.get(option, ())):
+        directory = placed(directory, value)
+    rest = tuple(operands[len(entry.phrase) :])
+    return Use(command, directory, _prefix(command), options, rest, frozenset(loose))
+
+
+def _sorted(texts: list[str], entry: Entry) -> tuple[list[str], dict[str, tuple[str, ...]], set[str]]:
+    """Words as operands, options with their values, and operands that may be values."""
+    operands: list[str] = []
+    options: dict[str, tuple[str, ...]] = {}
+    loose: set[str] = set()
+    while texts:
+        text, texts = texts[0], texts[1:]
+        if text == "--" or (entry.stops and len(operands) > len(entry.phrase)):
+            return [*operands, *([text] if text != "--" else []), *texts], options, loose
+        if not text.startswith("-") or text == "-":
+            operands.append(text)
+            continue
+        names, value, taken = _option(text, texts[0] if texts else None, entry.values)
+        texts = texts[taken:]
+        for name in names:
+            options[name] = (*options.get(name, ()), *([value] if value is not None else []))
+        if value is None and texts and not texts[0].startswith("-"):
+            loose.add(texts[0])
+    return operands, options, loose
+
+
+def _begins(operands: Sequence[str], phrase: tuple[str, ...]) -> bool:
+    """A phrase's word may be a glob, as in `run build*`."""
+    pairs = zip(operands, phrase, strict=False)
+    return len(operands) >= len(phrase) and all(fnmatchcase(word, pattern) for word, pattern in pairs)
+
+
+def _option(text: str, following: str | None, values: frozenset[str]) -> tuple[list[str], str | None, int]:
+    """Its names, its value, and whether the value was the next word."""
+    name, equals, value = text.partition("=")
+    if equals:
+        return [name], value, 0
+    if text in values:
+        return [text], following, 1 if following is not None else 0
+    if text.startswith("--"):
+        return [text], None, 0
+    for at, letter in enumerate(text[1:], 1):
+        if f"-{letter}" in values:
+            flags = [f"-{each}" for each in text[1:at]]
+            rest = text[at + 1 :]
+            if rest or following is None:
+                return [*flags, f"-{letter}"], rest or None, 0
+            return [*flags, f"-{letter}"], following, 1
+    return [text, *(f"-{each}" for each in text[1:])], None, 0
+
+
+def _prefix(command: Command) -> str:
+    """`.venv` of .venv/bin/pip, also if python ran it from there; "" for what is found in the PATH."""
+    for text in (command.argv[0].text, *(each[0].text for each in command.via if each)):
+        directory = posixpath.dirname(text)
+        if posixpath.basename(directory) == "bin":
+            return placed(command.directory, posixpath.dirname(directory)) or ""
+    return ""
+
+
+# ---- effects -----------------------------------------------------------------
+
+
+def _of_entry(command: Command, entry: Entry, known: Knowledge) -> Iterator[Access]:
+    use = parse(command, entry)
+    if use is None:
+        return
+    for effect in entry.does:
+        for resource in _resources(effect, use, known):
+            if effect.reads or not effect.writes:
+                yield Access(resource, False)
+            if effect.writes:
+                yield Access(resource, True, effect.serves and not command.place.background)
+    if entry.others is not None:
+        for text, write in operands.by_looks(use, entry.others):
+            if (name := _name("path", text, use)) is not None:
+                yield Access(Resource("path", name), write)
+
+
+def _resources(effect: Effect, use: Use, known: Knowledge) -> Iterator[Resource]:
+    for text in operands.texts(effect.source, use, known.packages, known.ports):
+        name = _name(effect.kind, text, use)
+        if name is not None:
+            yield Resource(effect.kind, name, _detail(effect, known))
+
+
+def _detail(effect: Effect, known: Knowledge) -> str:
+    if effect.kind == "sources":
+        return known.languages[effect.detail]
+    return f"{effect.detail}:{known.makers[effect.detail]}" if effect.kind == "output" else ""
+
+
+def _name(kind: str, text: str, use: Use) -> str | None:
+    if kind in PATHS:
+        return placed(use.directory, text) if _is_name(text) and not text.startswith(DEVICES) else None
+    if kind == "image":
+        return text if ":" in text.rpartition("/")[2] else f"{text}:latest"
+    if kind == "port":
+        found = re.search(r"([0-9]{2,5})(?:/(?:tcp|udp))?$", text)
+        return found[1] if found else None
+    return text.removesuffix(".service") or None
+
+
+def _is_name(text: str) -> bool:
+    """Of a file here: no standard stream, no address, nothing on another machine."""
+    if not text or text == "-" or "://" in text or "$(" in text or "`" in text:
+        return False
+    return not re.match(r"[\w.@-]{2,}:(?![\\])", text)
