@@ -128,7 +128,10 @@ class Link:
         return lost or {fd for fd in others if fd in events}
 
     def frames(self) -> Iterator[tuple[str, Any]]:
-        """What has come, one at a time; what is not taken now stays: (`stdout`|`stderr`, bytes), (`accepted`|`answer`|`ended`, JSON)."""
+        """What has come, one at a time; what is not taken now stays.
+
+        (`stdout` or `stderr`, bytes), or (`accepted`, `answer` or `ended`, JSON).
+        """
         while self._received:
             kind, payload = self._received.popleft()
             if kind in _BYTES:
