@@ -11,7 +11,7 @@ import typer
 
 from toft.cli.offload import put_out, report
 from toft.cli.options import environment, form_of
-from toft.cli.session import Session, command
+from toft.cli.session import Session, command, complete_names
 from toft.cli.streaming import Ladder
 from toft.cli.terminal import as_json
 from toft.engine.streams import write_all
@@ -39,7 +39,7 @@ def register(app: typer.Typer) -> None:
 
 def execute(
     session: Session,
-    pattern: Annotated[str, typer.Argument(metavar="PATTERN")],
+    pattern: Annotated[str, typer.Argument(metavar="PATTERN", autocompletion=complete_names)],
     words: Annotated[list[str], typer.Argument(metavar="CMD...")],
     env: Annotated[list[str] | None, typer.Option("--env", metavar="NAME[=VALUE]", help="Variable for it.")] = None,
     env_file: Annotated[Path | None, typer.Option("--env-file", metavar="F", help="Variables, a line each.")] = None,

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from toft.cli.options import environment, form_of
-from toft.cli.session import Session, command
+from toft.cli.session import Session, command, complete_names
 from toft.cli.streaming import Ladder, raw_terminal, window
 from toft.cli.terminal import as_json
 from toft.engine.control import Control
@@ -40,7 +40,7 @@ def register(app: typer.Typer) -> None:
 
 def offload(
     session: Session,
-    words: Annotated[list[str], typer.Argument(metavar="[NODE] CMD...")],
+    words: Annotated[list[str], typer.Argument(metavar="[NODE] CMD...", autocompletion=complete_names)],
     on: Annotated[str | None, typer.Option("--on", metavar="PATTERN", help="Only these nodes.")] = None,
     env: Annotated[list[str] | None, typer.Option("--env", metavar="NAME[=VALUE]", help="Variable for it.")] = None,
     env_file: Annotated[Path | None, typer.Option("--env-file", metavar="F", help="Variables, a line each.")] = None,

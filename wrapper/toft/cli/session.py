@@ -22,6 +22,7 @@ import typer
 from toft.cli.terminal import Palette, as_json, clean
 from toft.fleet.failures import Failure
 from toft.fleet.fleet import Fleet, assemble
+from toft.fleet.names import cache_directory, recall
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,17 @@ class Session:
         """Whether `--` stood directly before these words, the end of the command line."""
         at = len(self.options.argv) - len(words) - 1
         return at >= 0 and self.options.argv[at] == "--"
+
+
+def complete_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Nodes and groups that have been seen in the inventory that is meant."""
+    env = dict(os.environ)
+    try:
+        given = ctx.params.get("inventory") or getattr(ctx.find_root(), "params", {}).get("inventory") or ()
+        paths = assemble(env, Path.cwd(), inventory=tuple(given)).inventory.paths
+    except Failure:
+        return []
+    return [name for name in recall(cache_directory(env), paths) if name.startswith(incomplete)]
 
 
 def _parameters() -> list[inspect.Parameter]:

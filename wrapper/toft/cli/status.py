@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from toft.cli.session import Session, command
+from toft.cli.session import Session, command, complete_names
 from toft.cli.terminal import Cell, Palette, as_json, duration, size, table
 from toft.fleet.failures import Failure
 from toft.fleet.fleet import Fleet
@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 def show(
     session: Session,
-    patterns: Annotated[list[str] | None, typer.Argument(metavar="[PATTERN]...")] = None,
+    patterns: Annotated[list[str] | None, typer.Argument(metavar="[PATTERN]...", autocompletion=complete_names)] = None,
     watch: Annotated[float | None, typer.Option("--watch", metavar="S", min=0.5, help="Again every S seconds.")] = None,
     sort: Annotated[str, typer.Option("--sort", metavar="KEY", help=", ".join(SORT_KEYS))] = "name",
 ) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 from toft.engine.requests import Request, refuse_pattern
 from toft.engine.runner import Answers, Engine, Refused
 from toft.fleet import inventory as inventories
+from toft.fleet import names
 from toft.fleet.failures import NOT_STARTED, USAGE, Failure
 from toft.fleet.settings import Settings, load
 from toft.fleet.yaml_source import BadFile
@@ -54,6 +55,10 @@ class Fleet:
             "here": str(self.cwd),
             **more,
         }
+
+    def remember(self, known: Iterable[str]) -> None:
+        """Names of nodes and groups, for a shell to complete."""
+        names.remember(names.cache_directory(self.engine.environment), self.inventory.paths, known)
 
     def cancellable(self, cancelled: Callable[[], bool]) -> Fleet:
         return replace(self, engine=replace(self.engine, cancelled=cancelled))

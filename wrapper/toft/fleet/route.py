@@ -28,4 +28,5 @@ def route(
     """With `declared` nothing is reached: the inventory's word is taken for everything."""
     body = fleet.body(**words.to_body(), declared=declared, node=node)
     answer = fleet.ask(Request(on or "all", (Step("route"),), body))["route"]
+    fleet.remember({candidate["node"] for candidate in answer["decision"]["candidates"]})
     return Route(answer["decision"])

@@ -32,6 +32,7 @@ def status(fleet: Fleet, patterns: Sequence[str] = ()) -> Status:
     request = Request(":".join(patterns) if patterns else "all", (Step("probe"),), fleet.body())
     answer = fleet.ask(request)["probe"]
     nodes = tuple(node_from(name, told) for name, told in answer["nodes"].items())
+    fleet.remember({name for node in nodes for name in (node.name, *node.groups)})
     return Status(now(), nodes)
 
 
