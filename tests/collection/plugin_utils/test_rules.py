@@ -7,6 +7,9 @@ contradict each other. `topics`, where given, are among those found; an empty li
 from __future__ import annotations
 
 import json
+import random
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +61,46 @@ def test_the_table_is_balanced() -> None:
     assert len({case["command"] for case in LINES}) == len(LINES)
 
 
+# ---- what holds for every line -------------------------------------------------
+
+
+def demands(found: Requirement) -> tuple[Any, ...]:
+    return found.os, found.heavy, sorted(found.capabilities), bool(found.conflicts)
+
+
+def test_a_line_needs_the_same_within_a_shell() -> None:
+    """However it is quoted, and whoever starts the shell."""
+    for case in LINES:
+        line, plain = case["command"], demands(needs(case["command"]))
+        assert demands(needs(f"bash -c {shlex.quote(line)}")) == plain, line
+        assert demands(needs(f"sudo -u x sh -lc {shlex.quote(line)} arg")) == plain, line
+        assert demands(requirement(parse_argv(["env", "A=b", "bash", "-c", line]), built_in())) == plain, line
+
+
+def test_a_line_that_is_only_text_needs_nothing() -> None:
+    nothing = demands(Requirement())
+    for case in LINES:
+        line = case["command"]
+        assert demands(needs(f"echo {shlex.quote(line)}")) == nothing, line
+        assert demands(needs(f"git commit -m {shlex.quote(line)}")) == nothing, line
+        assert demands(needs(f"cat <<'THE_END' > notes\n{line}\nTHE_END\nls")) == nothing, line
+        assert demands(requirement(parse_argv(["grep", "-r", line, "."]), built_in())) == nothing, line
+
+
+def test_a_list_needs_what_its_parts_need() -> None:
+    chance = random.Random(5)
+    simple = [case["command"] for case in LINES if re.fullmatch(r"[\w ./:@%+,-]+", case["command"])]
+    simple = [line for line in simple if line.split()[0] not in ("exec", "cd", "set", "alias")]
+    for _ in range(1000):
+        one, other = chance.choice(simple), chance.choice(simple)
+        parts, both = (needs(one), needs(other)), needs(f"{one} {chance.choice(['&&', ';', '|', '&'])} {other}")
+        assert both.heavy == any(part.heavy for part in parts), (one, other)
+        assert set(both.capabilities) == {c for part in parts for c in part.capabilities}, (one, other)
+        systems = {part.os for part in parts} - {None}
+        assert both.os == (systems.pop() if len(systems) == 1 else None), (one, other)
+        assert bool(both.conflicts) == ({part.os for part in parts} == {"linux", "macos"}), (one, other)
+
+
 # ---- what a requirement tells ------------------------------------------------
 
 
@@ -93,9 +136,7 @@ def test_words_say_what_the_work_is_about_only_where_they_are_language() -> None
     assert {"member", "payments"} <= set(needs("claude -p 'Fix the member payments page'").words)
     assert "payments" in needs("python tools/payments.py").words
     assert "payments" in needs("make payments").words
-    assert (
-        "payments" not in needs("cat payments.py; git commit -m payments; ls payments; echo payments").words
-    )
+    assert "payments" not in needs("cat payments.py; git commit -m payments; ls payments; echo payments").words
 
 
 def test_programs_are_those_found_by_name() -> None:
@@ -233,6 +274,11 @@ def test_a_document_of_rules_is_read_alone() -> None:
     rules = load({"rules": [{"name": "x", "programs": ["x"], "heavy": True}]})
     assert requirement(parse("x && make"), rules).heavy
     assert not requirement(parse("make"), rules).heavy
+
+
+def test_a_sentence_is_no_path() -> None:
+    assert needs("'git checkout build/docker' x").os is None
+    assert needs("'/opt/my tools/docker' ps").os == "linux"
 
 
 def test_the_seeds_own_examples() -> None:

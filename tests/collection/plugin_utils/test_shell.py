@@ -22,6 +22,7 @@ from ansible_collections.toft.fleet.plugins.plugin_utils.shell import (
     Word,
     parse,
     parse_argv,
+    program_name,
 )
 
 CASES = json.loads((Path(__file__).parent / "cases" / "shell.json").read_text(encoding="utf-8"))
@@ -130,9 +131,7 @@ def test_random_argvs_are_never_split() -> None:
 
 def test_an_argv_is_seen_through_like_a_line() -> None:
     assert parse_argv(["bash", "-lc", "cd x && make"]).commands == parse("bash -lc 'cd x && make'").commands
-    assert (
-        parse_argv(["sudo", "-u", "a b", "make", "-j8"]).commands == parse("sudo -u 'a b' make -j8").commands
-    )
+    assert parse_argv(["sudo", "-u", "a b", "make", "-j8"]).commands == parse("sudo -u 'a b' make -j8").commands
 
 
 def test_how_an_argv_is_shown() -> None:
@@ -291,3 +290,16 @@ def test_ordinary_lines_take_little_time() -> None:
     for _ in range(100):
         parse("cd api && make -j8 2>&1 | tee log")
     assert (time.thread_time() - begun) / 100 < 0.01
+
+
+def test_a_shell_of_its_own_has_builtins_but_not_our_functions() -> None:
+    line = parse("f() { make; }; x=make; sudo bash -c 'cd a && f $x; g() { ls; }; g'; g")
+    told = [(command.words, command.directory) for command in line.commands if command.argv]
+    assert told == [(("cd", "a"), "."), (("f", "$x"), "a"), (("ls",), "a"), (("g",), ".")]
+
+
+def test_the_name_of_a_program() -> None:
+    names = {"/usr/bin/make": "make", "./x/y": "y", "a b/c": "a b/c", "/a b/c": "c", "docker.exe": "docker", "": ""}
+    assert {text: program_name(Word(text)) for text in names} == names
+    assert program_name(Word("$(which make)", literal=False)) == "make"
+    assert program_name(Word("$(which make)")) == "$(which make)"

@@ -26,7 +26,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible_collections.toft.fleet.plugins.plugin_utils.shell import Command, CommandLine, Redirect, Word
+from ansible_collections.toft.fleet.plugins.plugin_utils.shell import (
+    Command,
+    CommandLine,
+    Redirect,
+    Word,
+    program_name,
+)
 
 SYSTEMS = ("linux", "macos")
 HELP = ("--help", "--version")
@@ -393,7 +399,7 @@ def _carried(
 
 
 def _invocation(command: Command, words: tuple[Word, ...], rules: Rules) -> _Invocation:
-    program = _program(words[0])
+    program = program_name(words[0])
     operands, options = _sorted(words[1:], _syntax(program, rules))
     redirects: Sequence[Redirect] = (*command.redirects, *command.around)
     return _Invocation(
@@ -404,13 +410,6 @@ def _invocation(command: Command, words: tuple[Word, ...], rules: Rules) -> _Inv
         environment=tuple(f"{each.name}={each.value.text}" for each in command.assignments),
         redirects=tuple(each.target.text for each in redirects if not each.op.startswith("<<")),
     )
-
-
-def _program(word: Word) -> str:
-    """`/usr/bin/make` is make, and so is `$(which make)`."""
-    looked_up = re.fullmatch(r"\$\((?:which|command -v|type -[pP]) ([\w./+-]+)\)", word.text)
-    text = looked_up[1] if looked_up and not word.literal else word.text
-    return posixpath.basename(text.rstrip("/")).removesuffix(".exe")
 
 
 def _syntax(program: str, rules: Rules) -> Syntax:

@@ -145,6 +145,15 @@ class CommandLine:
     errors: bool = False
 
 
+def program_name(word: Word) -> str:
+    """`/usr/bin/make` is make, and so is `$(which make)`. A sentence is no path, though it may have a slash."""
+    looked_up = re.fullmatch(r"\$\((?:which|command -v|type -[pP]) ([\w./+-]+)\)", word.text)
+    text = looked_up[1] if looked_up and not word.literal else word.text
+    if re.match(r"[^/]*\s", text):
+        return text
+    return posixpath.basename(text.rstrip("/")).removesuffix(".exe")
+
+
 def parse(text: str, clock: Callable[[], float] = time.thread_time) -> CommandLine:
     """A shell command line. `clock` bounds the work; it counts in seconds."""
     walk = _Walk(_Reader(clock))
@@ -1221,15 +1230,9 @@ _PYTHON = re.compile(r"(?:python|pypy)[0-9.]*\Z")
 _NAME_VALUE = re.compile(r"(\w+)=(.*)", re.DOTALL)
 
 
-def _program(word: Word) -> str:
-    """`/usr/bin/make` is make; so is `$(which make)`."""
-    looked_up = re.fullmatch(r"\$\((?:which|command -v|type -[pP]) ([\w./+-]+)\)", word.text)
-    return posixpath.basename(looked_up[1] if looked_up and not word.literal else word.text)
-
-
 def _see_through(words: tuple[Word, ...], fed: str | None) -> list[_Inner]:
     """What these words would run besides themselves. `fed`: what is known of their standard input."""
-    program = _program(words[0])
+    program = program_name(words[0])
     if program in _SHELLS:
         return _shell_text(words, fed)
     if _PYTHON.match(program):
@@ -1377,7 +1380,7 @@ def _python_module(words: tuple[Word, ...]) -> list[_Inner]:
 
 def _executed_by_find(words: tuple[Word, ...]) -> list[_Inner]:
     """find -exec COMMAND ; and fd -x COMMAND."""
-    find = _program(words[0]) == "find"
+    find = program_name(words[0]) == "find"
     options = ("-exec", "-execdir", "-ok", "-okdir") if find else ("-x", "-X", "--exec", "--exec-batch")
     found: list[_Inner] = []
     at = 1
@@ -1422,9 +1425,7 @@ class _Scope:
     functions: dict[str, _Compound] = field(default_factory=dict)
 
     def child(self) -> _Scope:
-        return _Scope(
-            self.directory, self.previous, list(self.stack), dict(self.variables), dict(self.functions)
-        )
+        return _Scope(self.directory, self.previous, list(self.stack), dict(self.variables), dict(self.functions))
 
     def settle(self, ends: Sequence[_Scope], or_none: bool = True) -> None:
         """After branches of which one was taken, or perhaps none: what all agree on is still known."""
@@ -1440,13 +1441,15 @@ class _Scope:
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """What surrounds the command that is looked at."""
+    """What surrounds the command that is looked at. `fed`: what is known of its standard input. `process`: a
+    wrapper makes it a process of its own, so that no builtin and no function is meant."""
 
     depth: int = 0
     via: tuple[tuple[Word, ...], ...] = ()
     around: tuple[Redirect, ...] = ()
     place: Place = Place()
     fed: str | None = None
+    process: bool = False
 
     def within(self, **changes: object) -> _Context:
         return replace(self, place=replace(self.place, **changes))  # type: ignore[arg-type]
@@ -1592,9 +1595,7 @@ class _Walk:
                 inside = replace(context.subshell().within(substitution=kind, after=""), around=(), fed=None)
                 self._tokens(tokens, scope.child(), inside)
 
-    def _redirects(
-        self, found: Sequence[_Redirection], scope: _Scope, context: _Context
-    ) -> tuple[Redirect, ...]:
+    def _redirects(self, found: Sequence[_Redirection], scope: _Scope, context: _Context) -> tuple[Redirect, ...]:
         redirects = []
         for each in found:
             target = Word("")
@@ -1642,7 +1643,7 @@ class _Walk:
             self._emit(words, scope, context, assignments, redirects)
             return
         context = replace(context, depth=context.depth + 1)
-        function = scope.functions.get(words[0].text) if not _through_process(context) else None
+        function = None if context.process else scope.functions.get(words[0].text)
         if function is not None:
             inside = replace(context, around=(*context.around, *redirects))
             self._list(function.clauses[0][1], scope, inside)
@@ -1672,10 +1673,15 @@ class _Walk:
         if inner.chdir is not None:
             scope.directory = _entered(scope.directory, inner.chdir)
         if inner.text is None:
+            context = replace(context, process=context.process or process)
             self.run(inner.argv, scope, context, (*assignments, *inner.assignments), redirects)
             return
         context = replace(context, around=(*context.around, *redirects))
-        self.text(inner.text, scope, context if inner.same_shell else context.subshell())
+        if process:
+            # A shell of its own: it has builtins again, but knows none of our functions and variables.
+            scope = scope if wrapper == "trap" else _Scope(scope.directory)
+            context = replace(context.subshell(), process=False)
+        self.text(inner.text, scope, context)
 
     def _emit(
         self,
@@ -1691,7 +1697,7 @@ class _Walk:
 
     def _builtin(self, words: tuple[Word, ...], scope: _Scope, context: _Context) -> None:
         """What changes the shell itself."""
-        if _through_process(context):
+        if context.process:
             return
         name, *rest = words
         operands = [word for word in rest if not re.fullmatch(r"-[LPe@]+|--", word.text)]
@@ -1724,11 +1730,6 @@ def _remember(scope: _Scope, assignments: Sequence[Assignment]) -> None:
             scope.variables[each.name] = each.value.text
         else:
             scope.variables.pop(each.name, None)
-
-
-def _through_process(context: _Context) -> bool:
-    """Whether a wrapper around makes it a process of its own: no builtin and no function then."""
-    return any(words[0].text not in ("command", "builtin", "time", "eval") for words in context.via[-3:])
 
 
 def _cd(scope: _Scope, operands: list[Word]) -> str | None:
