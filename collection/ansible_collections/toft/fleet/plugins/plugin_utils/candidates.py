@@ -50,7 +50,7 @@ def described(seen: Seen, policy: Mapping[str, Any]) -> dict[str, Any]:
 def choose(members: Sequence[Member], asked: Asked) -> tuple[Decision, Command, Node | None]:
     """Parse, look at the nodes (unless their declared word is enough), decide. Raises BadRequest."""
     given = understand(asked.words, {m.node for m in members}, asked.form, asked.may_name_node)
-    known = _rules(asked)
+    known = known_rules(asked)
     line = shell.parse_argv(given.command.argv) if given.command.shell is None else shell.parse(given.command.shell)
     nodes = [node for node in _nodes(members, asked) if node.name not in asked.exclude]
     policy = Policy.from_dict(asked.policy, known.topics)
@@ -58,7 +58,8 @@ def choose(members: Sequence[Member], asked: Asked) -> tuple[Decision, Command, 
     return decision, given.command, next((node for node in nodes if node.name == decision.node), None)
 
 
-def _rules(asked: Asked) -> rules.Rules:
+def known_rules(asked: Asked) -> rules.Rules:
+    """The built-in rules and the request's own. Raises BadRequest."""
     try:
         return rules.with_user_rules(rules.built_in(), asked.policy.get("rules") or ())
     except rules.RuleError as error:

@@ -33,7 +33,8 @@ ADDITIVE = frozenset({"services", "program", "login"})
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """`after` waits for `before`, until it has `ended` or only `started`. `local`: on the same node.
+    """`after` waits for `before`, until it has `ended` or only `started`. `local`: on the same node,
+    because what the earlier leaves behind is there.
 
     `implied`: other edges say it too; it is not shown to people.
     """
@@ -113,7 +114,7 @@ def between(i: int, earlier: Sequence[Access], j: int, later: Sequence[Access]) 
         _because(i, first, j, second),
         "flow" if flows else "order",
         "started" if serves and not rest else "ended",
-        any(first.resource.kind not in ELSEWHERE for first, _ in conflicts),
+        any(first.write and first.resource.kind not in ELSEWHERE for first, _ in conflicts),
     )
 
 

@@ -41,7 +41,7 @@ def dispatch(members: Sequence[Member], asked: Asked, node: str | None) -> list[
     chosen = [m for m in members if node is None or m.node == node]
     if not chosen:
         raise BadRequest(f"{node!r} is not a node of this play")
-    jobs = [_job(m, members, asked, given.command, i if node is None else None) for i, m in enumerate(chosen, 1)]
+    jobs = [job_request(m, members, asked, given.command, i if node is None else None) for i, m in enumerate(chosen, 1)]
     pairs = list(zip(chosen, jobs, strict=True))
     if asked.run_dir:
         declare(Path(asked.run_dir), [_intent(m, job, given.command) for m, job in pairs])
@@ -52,7 +52,7 @@ def dispatch(members: Sequence[Member], asked: Asked, node: str | None) -> list[
     ]
 
 
-def _job(
+def job_request(
     member: Member, members: Sequence[Member], asked: Asked, command: Command, index: int | None
 ) -> dict[str, Any]:
     """The node's job request: the command as data, where it runs and what it sees there."""
@@ -76,12 +76,17 @@ def _intent(member: Member, job: Mapping[str, Any], command: Command) -> Intent:
 
 def _start(pair: tuple[Member, dict[str, Any]], deadline: float) -> dict[str, Any] | Cause:
     member, job = pair
-    if isinstance(member.transport, Cause):
-        return member.transport
+    return start_on(member.transport, job, deadline)
+
+
+def start_on(transport: Transport | Cause, job: dict[str, Any], deadline: float) -> dict[str, Any] | Cause:
+    """Ask a node to start a job; again if the answer is lost, until `deadline` (a time.monotonic())."""
+    if isinstance(transport, Cause):
+        return transport
     answer: dict[str, Any] | Cause
     for attempt in range(TRIES):
         left = (deadline - time.monotonic()) / (TRIES - attempt)
-        answer = ask(member.transport, {"verb": "start", "job": job}, deadline=time.monotonic() + left)
+        answer = ask(transport, {"verb": "start", "job": job}, deadline=time.monotonic() + left)
         if not isinstance(answer, Cause) or answer.code in NEVER_SENT:
             break
     if isinstance(answer, Cause) and attempt and answer.code in NEVER_SENT:
@@ -95,9 +100,14 @@ def _told(
 ) -> dict[str, Any]:
     told: dict[str, Any] = {"id": job["id"], "node": member.node, "command": list(command.words), "record": None}
     told["transport"] = member.transport.to_dict() if isinstance(member.transport, Transport) else None
+    return told | outcome_of(answer)
+
+
+def outcome_of(answer: dict[str, Any] | Cause | None) -> dict[str, Any]:
+    """What an answer to a start means: `started`, `refused` (it provably never was), or `unsure`."""
     if isinstance(answer, Cause):
         sure = answer.code in NEVER_SENT
-        return told | {"outcome": "refused" if sure else "unsure", "error": answer.to_dict()}
+        return {"outcome": "refused" if sure else "unsure", "error": answer.to_dict()}
     if answer and answer.get("ok"):
-        return told | {"outcome": "started", "record": answer["record"], "error": None, "login": answer.get("login")}
-    return told | {"outcome": "refused", "error": (answer or {}).get("error")}
+        return {"outcome": "started", "record": answer["record"], "error": None, "login": answer.get("login")}
+    return {"outcome": "refused", "error": (answer or {}).get("error")}

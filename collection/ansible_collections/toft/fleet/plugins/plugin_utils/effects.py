@@ -1,9 +1,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What a command line reads and writes, as far as its words tell.
 
-The knowledge is data: `effects.yml` beside this file, whose head explains its keys. Here it is applied to each simple command of a parsed line. Redirects, directories and the program itself (needed, so
-that installing it comes first) hold for every command. Of a program that is not in the data, options that
-are called like an output are written and words that look like files are read.
+The knowledge is data: `effects.yml` beside this file, whose head explains its keys. Here it is applied to
+each simple command of a parsed line. Redirects, directories and the program itself (needed, so that installing
+it comes first) hold for every command. Of a program that is not in the data, options that are called like an
+output are written and words that look like files are read.
 
 Nothing is run and no file is looked at: the same words have the same effects everywhere.
 """

@@ -1,0 +1,27 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Where each of several commands could run: all nodes probed at once, in one action."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.toft.fleet.plugins.plugin_utils import play
+from ansible_collections.toft.fleet.plugins.plugin_utils.allocating import allocate
+
+OPTIONS = {"words": {"type": "list", "elements": "str"}, **play.REACH, **play.POLICY}
+
+
+class ActionModule(ActionBase):
+    """See the documentation of the module of the same name."""
+
+    BYPASS_HOST_LOOP = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        _, options = self.validate_argument_spec(argument_spec=OPTIONS)
+        return play.answered(super().run(tmp, task_vars), lambda: _allocate(options, task_vars or {}))
+
+
+def _allocate(options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+    asked = play.asked(options)
+    return allocate(play.members(task_vars, asked), asked)
