@@ -71,6 +71,8 @@ class Node:
             verb = request.get("verb")
             if verb == "follow":
                 return self._follow(request)
+            if verb in ("mirror", "fetch"):
+                return self._exchange_tree(str(verb), request)
             self._channel.send(frames.message(frames.ANSWER, self._answer(verb, request)))
         except jobs.Refused as refused:
             self._refuse(refused)
@@ -142,6 +144,8 @@ class Node:
             record = self._under_way(kept, order.id)
             if record is not None:
                 return self._already(record)
+            if request["job"].get("lease"):
+                self._take_up(request["job"])
             answer = self._start_new(order)
             if answer is not None:
                 return answer
@@ -163,6 +167,28 @@ class Node:
             intake.discard(job)
             raise jobs.refusal(OSError(number, os.strerror(number)), intake.root)
         return {"record": job.record(self._boot), "already": False, "login": entry.note}
+
+    def _take_up(self, job: Dict[str, Any]) -> None:
+        """A job in a mirror: its tree must still be what was synced for it."""
+        lease = job["lease"]
+        self._mirror(lease).hold(int(lease["slot"]), str(job["id"]), str(lease["digest"]))
+
+    def _mirror(self, request: Dict[str, Any]) -> Any:
+        from ansible_collections.toft.fleet.plugins.module_utils import slots
+
+        return slots.place(self._account(), request.get("workdir"), request.get("name"))
+
+    def _exchange_tree(self, verb: str, request: Dict[str, Any]) -> bool:
+        """A tree to its mirror, or results from there."""
+        if verb == "fetch":
+            from ansible_collections.toft.fleet.plugins.module_utils import fetch
+
+            fetch.serve(self._channel, request, self._mirror(request))
+        else:
+            from ansible_collections.toft.fleet.plugins.module_utils import mirror
+
+            mirror.serve(self._channel, request, self._mirror(request), self._jobs(), self._boot)
+        return True
 
     def _under_way(self, kept: jobs.Jobs, job_id: str) -> Optional[jobs.Record]:
         """The record of a job with that id, once its own start has come to something."""
