@@ -43,7 +43,24 @@ def jobs(db: sqlite3.Connection) -> None:
     db.execute("create index jobs_by_age on jobs (created_at)")
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (jobs,)
+def durations(db: sqlite3.Connection) -> None:
+    """How long commands took where: from that, plans. `directory` is where toft was asked."""
+    db.execute(
+        """
+        create table durations (
+            command text not null,
+            directory text not null,
+            node text not null,
+            duration_s real not null,
+            ok integer not null,
+            at text not null
+        )
+        """
+    )
+    db.execute("create index durations_of on durations (command, node)")
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (jobs, durations)
 
 
 def migrate(db: sqlite3.Connection) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from toft.store.migrations import migrate
 from toft.store.records import COLUMNS, FINAL, Job, from_row, to_row
@@ -30,14 +31,18 @@ class Store:
 
     def add(self, job: Job) -> None:
         """A new job; it is on disk when this returns."""
-        self._write(lambda db: db.execute(_INSERT, to_row(job)))
+        self.write(lambda db: db.execute(_INSERT, to_row(job)))
+
+    def add_all(self, jobs: Iterable[Job]) -> None:
+        """The same for many, all or none."""
+        self.write(lambda db: db.executemany(_INSERT, [to_row(job) for job in jobs]))
 
     def update(self, job: Job) -> None:
         """News of a job. One that is final stays as it is: a second reader may be a step behind."""
-        self._write(lambda db: db.execute(_UPDATE, (*to_row(job), job.id)))
+        self.write(lambda db: db.execute(_UPDATE, (*to_row(job), job.id)))
 
     def remove(self, ids: Iterable[str]) -> None:
-        self._write(lambda db: db.executemany("delete from jobs where id = ?", [(i,) for i in ids]))
+        self.write(lambda db: db.executemany("delete from jobs where id = ?", [(i,) for i in ids]))
 
     def job(self, job_id: str) -> Job | None:
         row = self._open().execute(f"select {_NAMES} from jobs where id = ?", (job_id,)).fetchone()
@@ -53,12 +58,16 @@ class Store:
         query = f"select {_NAMES} from jobs where substr(id, 1, ?) = ?"
         return [from_row(row) for row in self._open().execute(query, (len(prefix), prefix))]
 
+    def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self._open().execute(query, values).fetchall()
+
     def close(self) -> None:
         if self._db is not None:
             self._db.close()
             self._db = None
 
-    def _write(self, change: Callable[[sqlite3.Connection], object]) -> None:
+    def write(self, change: Callable[[sqlite3.Connection], object]) -> None:
+        """One transaction; it is on disk when this returns."""
         with self._open() as db:
             change(db)
 
