@@ -10,7 +10,7 @@ import typer
 
 from toft.cli.session import Options, root
 
-FAMILIES = ("status", "route", "offload", "execute", "jobs", "init", "doctor")
+FAMILIES = ("status", "route", "offload", "execute", "jobs", "init", "doctor", "mcp")
 
 HELP = """Your few machines, worked as one.
 

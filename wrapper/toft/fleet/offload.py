@@ -23,7 +23,7 @@ from toft.store.records import Job
 
 @dataclass(frozen=True)
 class Offload:
-    """What to run and how. `on` narrows the candidates to a pattern; times in seconds."""
+    """What to run and how. `on` narrows the candidates to a pattern, `node` is one by name; times in seconds."""
 
     words: Words
     on: str | None = None
@@ -34,6 +34,7 @@ class Offload:
     tty: Mapping[str, Any] | None = None
     become: bool = False
     retries: int = 0
+    node: str | None = None
 
     def job(self, job_id: str) -> dict[str, Any]:
         return {
@@ -77,7 +78,7 @@ def _start_once(fleet: Fleet, offload: Offload, exclude: tuple[str, ...]) -> Sta
     job = Job(new_id(), offload.words.words, now(), cwd=offload.cwd, owner=owners.me())
     run_dir = fleet.engine.runs / job.id
     fleet.store.add(replace(job, run_dir=str(run_dir)))
-    body = fleet.body(**offload.words.to_body(), exclude=list(exclude), job=offload.job(job.id))
+    body = fleet.body(**offload.words.to_body(), exclude=list(exclude), node=offload.node, job=offload.job(job.id))
     steps = (Step("route"), Step("dispatch", node_of="route"))
     try:
         answers = fleet.ask(Request(offload.on or "all", steps, body, label=job.id, keep=True))

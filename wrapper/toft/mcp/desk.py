@@ -1,0 +1,173 @@
+"""The use cases behind the tools, each whole in one thread: from a fresh Fleet to a value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from toft.fleet import jobs as use
+from toft.fleet.announcements import announce, sentence
+from toft.fleet.commands import Words
+from toft.fleet.failures import Failure
+from toft.fleet.fleet import Fleet, assemble
+from toft.fleet.follow import Followed, Wishes, ending, follow
+from toft.fleet.nodes import Node
+from toft.fleet.offload import Offload, Started, start
+from toft.fleet.output import Stretch, stretch
+from toft.fleet.route import route
+from toft.fleet.status import Status, status
+from toft.mcp.trimming import Trimmed
+from toft.mcp.work import Steering
+from toft.store.records import Job
+
+System = Literal["linux", "macos"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Where a command may run: a pattern, a node by name, a system, an architecture."""
+
+    on: str | None = None
+    node: str | None = None
+    os: System | None = None
+    arch: str | None = None
+
+
+@dataclass
+class Running:
+    """A job under way, looked at from the other thread for progress. `began` is called once it has started."""
+
+    began: Callable[[Started], None]
+    started: Started | None = None
+    announcement: str | None = None
+    notes: list[str] = field(default_factory=list)
+    output: dict[str, Trimmed] = field(default_factory=lambda: {"stdout": Trimmed(), "stderr": Trimmed()})
+
+    @property
+    def printed(self) -> int:
+        return sum(each.size for each in self.output.values())
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What every call needs of the process: environment, directory, inventories."""
+
+    env: Mapping[str, str]
+    cwd: Path
+    inventory: tuple[Path, ...] = ()
+
+    @contextmanager
+    def fleet(self) -> Iterator[Fleet]:
+        """Configuration and inventory as they are now; the records' connection is closed at the end."""
+        fleet = assemble(self.env, self.cwd, inventory=self.inventory)
+        try:
+            yield fleet
+        finally:
+            fleet.store.close()
+
+    def status(self, patterns: list[str]) -> Status:
+        with self.fleet() as fleet:
+            return status(fleet, patterns)
+
+    def route(self, command: str, wanted: Wanted) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """The decision, and the groups of the node that it names."""
+        with self.fleet() as fleet:
+            nodes = self._nodes(fleet, wanted)
+            decision = route(fleet, _line(command), on=_on(wanted, nodes), node=wanted.node).decision
+            groups = next((n.groups for n in nodes or () if n.name == decision["node"]), ())
+            return decision, groups
+
+    def groups(self, node: str) -> tuple[str, ...]:
+        with self.fleet() as fleet:
+            return next((each.groups for each in status(fleet, ["all"]).nodes if each.name == node), ())
+
+    def run(
+        self, command: str, wanted: Wanted, more: Mapping[str, Any], steering: Steering, running: Running
+    ) -> Followed:
+        with self.fleet() as fleet:
+            nodes = self._nodes(fleet, wanted)
+            words = _line(command)
+            offload = Offload(words, on=_on(wanted, nodes), node=wanted.node, stdin=False, **more)
+            started = start(fleet.cancellable(steering.stopped.is_set), offload, running.notes.append)
+            running.started = started
+            running.began(started)
+            running.announcement = _announced(fleet, command, started)
+            put = {stream: trimmed.put for stream, trimmed in running.output.items()}
+            wishes = Wishes(lambda stream, data: put[stream](data), running.notes.append, steering.control)
+            return _told(follow(fleet, started.job, wishes), running)
+
+    def find(self, given: str) -> Job:
+        with self.fleet() as fleet:
+            return use.find(fleet, given)
+
+    def listed(self) -> list[Job]:
+        with self.fleet() as fleet:
+            return use.listed(fleet)
+
+    def signal(self, given: str, name: str) -> Job:
+        with self.fleet() as fleet:
+            job = use.find(fleet, given)
+            use.signal(fleet, job, name)
+            return job
+
+    def output(self, given: str, stream: Literal["stdout", "stderr"], offset: int, length: int) -> tuple[Job, Stretch]:
+        """`offset` below 0 counts from the end of what is there."""
+        with self.fleet() as fleet:
+            job = use.find(fleet, given)
+            size = job.stdout_bytes if stream == "stdout" else job.stderr_bytes
+            return job, stretch(fleet, job, stream, max(0, size + offset) if offset < 0 else offset, length)
+
+    def _nodes(self, fleet: Fleet, wanted: Wanted) -> list[Node] | None:
+        """The nodes that have the system and architecture asked for; None when any will do."""
+        if wanted.os is None and wanted.arch is None:
+            return None
+        found = [node for node in status(fleet, [wanted.on or "all"]).nodes if _fits(node, wanted)]
+        if not found:
+            raise Failure(f"no node has {_asked(wanted)}", "cluster_status says what there is", exit_code=125)
+        return found
+
+
+def here() -> Desk:
+    return Desk(dict(os.environ), Path.cwd())
+
+
+def _line(command: str) -> Words:
+    return Words((command,), "shell")
+
+
+def _on(wanted: Wanted, nodes: list[Node] | None) -> str | None:
+    return wanted.on if nodes is None else ":".join(node.name for node in nodes)
+
+
+ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "x64": "x86_64", "arm64": "arm64", "aarch64": "arm64"}
+"""macOS and Linux call the same thing by two names."""
+
+
+def _fits(node: Node, wanted: Wanted) -> bool:
+    system, arch = node.known("os"), str(node.known("arch"))
+    same = ARCHITECTURES.get(arch, arch) == ARCHITECTURES.get(wanted.arch or "", wanted.arch)
+    named = wanted.node in (None, node.name)
+    return named and wanted.os in (None, system) and (wanted.arch is None or same)
+
+
+def _asked(wanted: Wanted) -> str:
+    parts = [f"os {wanted.os}" if wanted.os else "", f"arch {wanted.arch}" if wanted.arch else ""]
+    return " and ".join(part for part in parts if part) + (f" and is {wanted.node}" if wanted.node else "")
+
+
+def _announced(fleet: Fleet, command: str, started: Started) -> str | None:
+    """Said now, and in the answer; stdout is not ours to print on."""
+    said = None if fleet.settings.announce == "off" else sentence((command,), started.decision)
+    if said:
+        announce(said, fleet.settings.announce, lambda text: None)
+    return said
+
+
+def _told(followed: Followed, running: Running) -> Followed:
+    if text := ending(followed.job):
+        running.notes.append(text)
+    return followed
