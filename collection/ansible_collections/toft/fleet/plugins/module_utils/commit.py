@@ -149,17 +149,18 @@ class Commit:
                 switch.touch(path, entries[path][manifest.MODE], self._times[path])
 
 
-def refresh_indexes(root: str, entries: Mapping[str, Any]) -> None:
-    """Let git fill in its index what it wants to know of the files here; nothing depends on it."""
+def refresh_indexes(root: str, entries: Mapping[str, Any]) -> Dict[str, List[int]]:
+    """Let git fill in its indexes what it wants to know of the files here. Their stat data then."""
     git = _git()
-    tops = [path[: -len(upkeep.INDEX)] for path in entries if ("/" + path).endswith("/" + upkeep.INDEX)]
-    for top in sorted(tops, reverse=True) if git else ():
-        argv = [git, "-C", os.path.join(root, top), "update-index", "-q", "--refresh"]
+    refreshed = {}
+    paths = [path for path in entries if ("/" + path).endswith("/" + upkeep.INDEX)]
+    for path in sorted(paths, reverse=True) if git else ():
+        top = os.path.join(root, path[: -len(upkeep.INDEX)])
         null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
-        try:
-            os.waitpid(os.posix_spawn(git, argv, os.environ, file_actions=null), 0)
-        except OSError:
-            return
+        argv = [git, "-C", top, "update-index", "-q", "--refresh"]
+        os.waitpid(os.posix_spawn(git, argv, os.environ, file_actions=null), 0)
+        refreshed[path] = upkeep.seen(os.lstat(os.path.join(root, path)))
+    return refreshed
 
 
 def _git() -> str:

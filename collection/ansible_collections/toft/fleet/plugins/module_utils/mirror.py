@@ -184,7 +184,8 @@ class Visit:
             os.makedirs(slot.own, 0o700, exist_ok=True)
             Commit(self.stage, slot, plan, entries, self._pulse).run(self._digest, self._boot)
             slot.forget_leases(self._job)
-            refresh_indexes(slot.root, entries)
+            refreshed = refresh_indexes(slot.root, entries)
+            slots.write(slot.file(slots.INDEXES), frames.dumps(refreshed))
             self._prune(slot)
         return self._lease(slot, plan)
 

@@ -35,7 +35,7 @@ RESERVED_S = 120.0
 KEPT_S = 86400.0
 MOST_SLOTS = 32
 NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
-STATE, NEXT, BEFORE = "state", "next", "before"
+STATE, NEXT, BEFORE, INDEXES = "state", "next", "before", "indexes"
 
 
 class Slot:
@@ -56,6 +56,10 @@ class Slot:
     def state(self) -> Optional[Dict[str, Any]]:
         """`{digest, entries, seen, boot}`, or None when a switch was cut off, or never was one."""
         return _read(self.file(STATE))
+
+    def indexes(self) -> Dict[str, List[int]]:
+        """The stat data of git's indexes since git has filled them in."""
+        return _read(self.file(INDEXES)) or {}
 
     def leftovers(self) -> manifest.Entries:
         """Everything that may have come from us when a switch was cut off in the middle."""

@@ -45,13 +45,14 @@ class Refused(Exception):
         self.message = message
 
 
-def converse(transport: Transport, request: Mapping[str, Any]) -> Conversation:
-    """Raises Broken when the node cannot be reached."""
+def converse(transport: Transport, verb: str) -> Conversation:
+    """The node program booted for a verb, whose request is still to be sent. Raises Broken."""
     opened = channel.open(transport, boot(transport), deadline=time.monotonic() + transport.connect_timeout)
     if isinstance(opened, Cause):
         raise Broken(opened)
     talk = Conversation(transport, opened)
-    talk.send(program.request_bytes(dict(request)))
+    talk.send(program.bundle(frozenset({verb})))
+    talk.flush()
     return talk
 
 
@@ -86,6 +87,15 @@ class Conversation:
         while len(self._out) > HELD:
             self._exchange()
             self._refusal()
+
+    def request(self, value: Mapping[str, Any]) -> None:
+        self.send(frames.message(frames.REQUEST, dict(value)))
+        self.flush()
+
+    def flush(self) -> None:
+        """Returns when nothing waits to be sent."""
+        while self._out:
+            self._exchange()
 
     def answer(self) -> dict[str, Any]:
         """The node's next answer. Raises Refused and Broken."""

@@ -73,9 +73,10 @@ class Mirrored:
 def mirror(tree: Tree, transport: Transport, wanted: Wanted) -> Mirrored:
     """Raises conversation.Broken and Refused, Moving, git.GitFailed, OSError."""
     begun = time.monotonic()
-    view = _View(tree)
-    with converse(transport, wanted.request(view.snapshot.digest)) as talk:
+    with converse(transport, "mirror") as talk:
+        view = _View(tree)
         visit = _Visit(view, talk)
+        talk.request(wanted.request(view.snapshot.digest))
         done = visit.dry() if wanted.dry else visit.run()
     tree.remember()
     if not wanted.dry:
@@ -142,27 +143,23 @@ class _Visit:
 
     def run(self) -> dict[str, Any]:
         """Until the node shows the tree as it is. Its last answer."""
-        answer = self._greeting()
-        while True:
-            shown = self._view.snapshot
-            if not answer.get("done"):
-                self._bring()
-            if not self._view.settled():
-                answer = {}
-                continue
-            if not answer.get("done") or shown is not self._view.snapshot:
-                answer = self._offer(commit=True)
-            if answer.get("done"):
-                return answer
+        # The tree is looked at again while the node looks at its own.
+        shown, settled = self._view.snapshot, self._view.settled()
+        answer = self._greeting(shown)
+        while not (answer.get("done") and settled):
+            self._bring()
+            settled = self._view.settled()
+            answer = self._offer(commit=True) if settled else {}
+        return answer
 
     def dry(self) -> dict[str, Any]:
-        answer = self._greeting()
+        answer = self._greeting(self._view.snapshot)
         return answer if answer.get("done") else self._offer(commit=False)
 
-    def _greeting(self) -> dict[str, Any]:
+    def _greeting(self, shown: Snapshot) -> dict[str, Any]:
         answer = self._talk.answer()
         if answer.get("done"):
-            self._base = self._view.snapshot
+            self._base = shown
         for digest in answer.get("have", ()):
             known = read_json(_manifest_file(self._view.tree, digest))
             if known and manifest.digest(known) == digest:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from ansible_collections.toft.fleet.plugins.module_utils import manifest
 from ansible_collections.toft.fleet.plugins.plugin_utils import repository, tree
@@ -51,8 +52,7 @@ class Picture:
         return paths | {_below(top, ".git") for top in tops if self.states.get(top) != later.states.get(top)}
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """Where the bytes of a content are: a file here, or in memory."""
 
     path: str = ""
@@ -128,14 +128,15 @@ class Tree:
         return Snapshot(entries, sources, manifest.digest(entries))
 
     def _add(self, entries: manifest.Entries, sources: dict[str, Source], path: str, found: tree.Found) -> None:
-        if found.target is not None:
-            entries[path] = [manifest.LINK, found.target]
-        elif stat.S_ISDIR(found.stat[0]):
-            entries[path] = [manifest.DIRECTORY, stat.S_IMODE(found.stat[0]) & 0o777]
-        else:
+        mode = found.stat[0]
+        if stat.S_ISREG(mode):
             content = self._content(path, found)
             entries[path] = _file(found, content)
-            sources[content] = Source(os.path.join(self.root, path))
+            sources[content] = Source(f"{self.root}/{path}")
+        elif found.target is not None:
+            entries[path] = [manifest.LINK, found.target]
+        else:
+            entries[path] = [manifest.DIRECTORY, mode & 0o777]
 
     def _content(self, path: str, found: tree.Found) -> str:
         _mode, *known = found.stat
@@ -218,7 +219,7 @@ def restless(root: str, changed: Collection[str]) -> set[str] | None:
 
 def _file(found: tree.Found, content: str) -> manifest.Entry:
     mode, _inode, size, mtime, _ctime = found.stat
-    return [manifest.FILE, stat.S_IMODE(mode) & 0o777, size, mtime, content]
+    return [manifest.FILE, mode & 0o777, size, mtime, content]
 
 
 def _below(top: str, name: str) -> str:

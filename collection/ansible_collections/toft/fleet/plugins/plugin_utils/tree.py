@@ -13,15 +13,15 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ansible_collections.toft.fleet.plugins.plugin_utils.git import git
 
 Excluded = Callable[[str, bool], bool]
 
 
-@dataclass(frozen=True)
-class Found:
-    """One path. `stat` is (mode, inode, size, mtime_ns, ctime_ns); `target` is a link's."""
+class Found(NamedTuple):
+    """One path: (mode, inode, size, mtime_ns, ctime_ns), and a link's target. A tuple, because of their number."""
 
     stat: tuple[int, int, int, int, int]
     target: str | None = None
@@ -55,10 +55,10 @@ def found(path: str) -> Found | None:
         return None
     mode = seen.st_mode
     known = (mode, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
-    if stat.S_ISDIR(mode):
-        return Found((mode, 0, 0, 0, 0))  # its time tells of its names, which are found anyway
     if stat.S_ISREG(mode):
         return Found(known)
+    if stat.S_ISDIR(mode):
+        return Found((mode, 0, 0, 0, 0))  # its time tells of its names, which are found anyway
     if not stat.S_ISLNK(mode):
         return None
     try:
@@ -71,7 +71,7 @@ class _Looking:
     """One look, and what it has found so far. A `prefix` is empty or ends with a slash."""
 
     def __init__(self, root: str, excluded: Excluded) -> None:
-        self._root = root
+        self._top = root.rstrip("/") + "/"
         self._excluded = excluded
         self.paths: dict[str, Found] = {}
         self.repositories: list[str] = []
@@ -79,37 +79,39 @@ class _Looking:
 
     def repository(self, prefix: str) -> None:
         self.repositories.append(prefix.rstrip("/"))
-        listed = git(os.path.join(self._root, prefix), "ls-files", "-z", "-c", "-o", "--exclude-standard")
-        for name in set(listed.split(b"\0")) - {b""}:
-            path = prefix + os.fsdecode(name).rstrip("/")
-            if self._excluded(path, name.endswith(b"/")):
+        listed = git(self._top + prefix, "ls-files", "-z", "-c", "-o", "--exclude-standard")
+        for name in set(os.fsdecode(listed).split("\0")) - {""}:
+            path = prefix + name.rstrip("/")
+            if self._excluded(path, name[-1] == "/"):
                 self.absent.add(path)
                 continue
-            seen = found(os.path.join(self._root, path))
-            if seen is not None and not self._inner(path, seen):
+            seen = found(self._top + path)
+            if seen is not None and not (stat.S_ISDIR(seen.stat[0]) and self._inner(path)):
                 self.paths[path] = seen  # a directory here is a submodule that nobody has checked out
 
     def directory(self, prefix: str) -> None:
-        with os.scandir(os.path.join(self._root, prefix)) as entries:
+        with os.scandir(self._top + prefix) as entries:
             names = [entry.name for entry in entries]
         for name in names:
             path = prefix + name
-            seen = found(os.path.join(self._root, path))
+            seen = found(self._top + path)
             is_directory = seen is not None and stat.S_ISDIR(seen.stat[0])
             # git's data never travels as it is: it has hooks, and perhaps passwords.
-            if seen is None or name == ".git" or self._excluded(path, is_directory) or self._inner(path, seen):
+            if seen is None or name == ".git" or self._excluded(path, is_directory):
                 continue
             if not is_directory:
                 self.paths[path] = seen
+                continue
+            if self._inner(path):
                 continue
             before = len(self.paths)
             self.directory(path + "/")
             if len(self.paths) == before:
                 self.paths[path] = seen
 
-    def _inner(self, path: str, seen: Found) -> bool:
+    def _inner(self, path: str) -> bool:
         """Take a repository inside the tree for what it is."""
-        if not stat.S_ISDIR(seen.stat[0]) or not os.path.lexists(os.path.join(self._root, path, ".git")):
+        if not os.path.lexists(f"{self._top}{path}/.git"):
             return False
         self.repository(path + "/")
         return True
