@@ -121,7 +121,8 @@ class Link:
         if self._out and self._channel.stdin >= 0:
             poller.register(self._channel.stdin, select.POLLOUT)
         silent = time.monotonic() - self.last_frame
-        events = dict(poller.poll(max(0.0, SILENCE_S - silent) * 1000 + 50))
+        wait_s = 0.0 if self._received else max(0.05, SILENCE_S - silent)
+        events = dict(poller.poll(wait_s * 1000))
         lost = self._exchange(events)
         if lost is None and time.monotonic() - self.last_frame > SILENCE_S:
             lost = cause("timeout", self.transport, detail="the connection has gone silent")
