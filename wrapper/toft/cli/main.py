@@ -10,7 +10,7 @@ import typer
 
 from toft.cli.session import Options, root
 
-FAMILIES = ("status", "route", "offload", "execute", "jobs", "init", "doctor", "mcp")
+FAMILIES = ("status", "route", "offload", "parallel", "execute", "sync", "jobs", "init", "doctor", "mcp")
 
 HELP = """Your few machines, worked as one.
 
@@ -18,6 +18,7 @@ HELP = """Your few machines, worked as one.
   toft status                    the load of every node
   toft route make -j8            where it would run, and why
   toft offload make -j8          run it there; output and exit code come here
+  toft parallel pytest "npm test"  many at once, each where it runs best
   toft exec 'pi*' uptime         on many nodes, equal output folded
   toft jobs                      what runs, and what ran
 

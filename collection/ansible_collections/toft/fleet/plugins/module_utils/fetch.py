@@ -33,7 +33,8 @@ def serve(channel: frames.Channel, request: Dict[str, Any], place: slots.Place) 
         raise jobs.Refused("bad_request", "not a path in the tree: %r" % wanted)
     slot = place.slot(int(request["slot"])) if request.get("slot") else _latest(place)
     entries = _listed(channel, slot.root, wanted, int(request["most"]))
-    channel.send(frames.message(frames.ANSWER, {"ok": True, "entries": entries, "slot": slot.number}))
+    digest = (slot.state() or {"digest": ""})["digest"]
+    channel.send(frames.message(frames.ANSWER, {"ok": True, "entries": entries, "digest": digest}))
     channel.finish()
     while True:
         arrived = channel.next()

@@ -102,7 +102,15 @@ class Conversation:
         kind, payload = self.next()
         if kind != frames.ANSWER:
             raise Broken(cause("protocol", self._transport, detail=f"a frame {kind!r} instead of an answer"))
-        return _answer(payload)
+        return self.judge(payload)
+
+    def judge(self, payload: bytes) -> dict[str, Any]:
+        """The value of an answer. Raises Refused."""
+        value: dict[str, Any] = frames.loads(payload)
+        if not value.get("ok"):
+            error = value.get("error") or {}
+            raise Refused(str(error.get("code")), str(error.get("message")))
+        return value
 
     def next(self) -> tuple[bytes, bytes]:
         """The node's next frame, but heartbeats."""
@@ -114,7 +122,7 @@ class Conversation:
     def _refusal(self) -> None:
         for kind, payload in self._arrived:
             if kind == frames.ANSWER:
-                _answer(payload)
+                self.judge(payload)
 
     def _exchange(self) -> None:
         poller = select.poll()
@@ -169,11 +177,3 @@ class Conversation:
         if told is None and not self._reader.greeted:
             return silence(self._transport, 255 if code is None else code, bytes(self._stderr))
         return told or cause("connection_lost", self._transport, detail=self._stderr.decode(errors="replace")[-300:])
-
-
-def _answer(payload: bytes) -> dict[str, Any]:
-    value: dict[str, Any] = frames.loads(payload)
-    if not value.get("ok"):
-        error = value.get("error") or {}
-        raise Refused(str(error.get("code")), str(error.get("message")))
-    return value

@@ -21,6 +21,7 @@ from ansible_collections.toft.fleet.plugins.plugin_utils.command_line import Com
 from ansible_collections.toft.fleet.plugins.plugin_utils.fanout import run_all
 from ansible_collections.toft.fleet.plugins.plugin_utils.intent import Intent, declare
 from ansible_collections.toft.fleet.plugins.plugin_utils.places import place_on
+from ansible_collections.toft.fleet.plugins.plugin_utils.placing import Placed, in_place, placed_on
 from ansible_collections.toft.fleet.plugins.plugin_utils.requests import Asked, BadRequest
 from ansible_collections.toft.fleet.plugins.plugin_utils.roster import Member
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
@@ -42,13 +43,13 @@ def dispatch(members: Sequence[Member], asked: Asked, node: str | None) -> list[
     if not chosen:
         raise BadRequest(f"{node!r} is not a node of this play")
     jobs = [job_request(m, members, asked, given.command, i if node is None else None) for i, m in enumerate(chosen, 1)]
-    pairs = list(zip(chosen, jobs, strict=True))
+    pairs = [(m, job, placed_on(asked.run_dir, m.node)) for m, job in zip(chosen, jobs, strict=True)]
     if asked.run_dir:
-        declare(Path(asked.run_dir), [_intent(m, job, given.command) for m, job in pairs])
+        declare(Path(asked.run_dir), [_intent(m, job, given.command) for m, job, _ in pairs])
     outcomes = run_all(pairs, _start, deadline_each=asked.connect_timeout + START_S)
     return [
         _told(member, job, given.command, outcome.value or outcome.cause)
-        for (member, job), outcome in zip(pairs, outcomes, strict=True)
+        for (member, job, _), outcome in zip(pairs, outcomes, strict=True)
     ]
 
 
@@ -74,9 +75,11 @@ def _intent(member: Member, job: Mapping[str, Any], command: Command) -> Intent:
     return Intent(job["id"], member.node, transport, command.words, at)
 
 
-def _start(pair: tuple[Member, dict[str, Any]], deadline: float) -> dict[str, Any] | Cause:
-    member, job = pair
-    return start_on(member.transport, job, deadline)
+def _start(pair: tuple[Member, dict[str, Any], Placed | None], deadline: float) -> dict[str, Any] | Cause:
+    member, job, placed = pair
+    if placed is not None and placed.error is not None:
+        return {"ok": False, "error": placed.error}
+    return start_on(member.transport, in_place(job, placed), deadline)
 
 
 def start_on(transport: Transport | Cause, job: dict[str, Any], deadline: float) -> dict[str, Any] | Cause:

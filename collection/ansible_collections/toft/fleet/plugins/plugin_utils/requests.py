@@ -35,6 +35,7 @@ class Asked:
     declared: bool = False
     policy: dict[str, Any] = field(default_factory=dict)
     job: dict[str, Any] = field(default_factory=dict)
+    sync: dict[str, Any] = field(default_factory=dict)
     here: str | None = None
     interval: float = 0.2
     connect_timeout: float = 5.0
