@@ -3,11 +3,13 @@ import random
 import pytest
 from ansible_collections.toft.fleet.plugins.plugin_utils.dependencies import Edge
 from ansible_collections.toft.fleet.plugins.plugin_utils.schedule import (
+    Back,
     Ended,
     Gone,
     Place,
     Refused,
     Schedule,
+    Silent,
     Skip,
     Span,
     Start,
@@ -138,6 +140,14 @@ def test_a_group_whose_node_is_gone_is_not_begun_again() -> None:
 def test_what_was_made_before_binds_the_rest_to_its_node() -> None:
     some = [Task(2, ("n1", "n2"), at="n2")]
     assert Schedule(some, places("n1", "n2")).decide(0) == [Start(2, "n2")]
+
+
+def test_nothing_is_started_on_a_silent_node_and_what_is_bound_to_it_waits() -> None:
+    schedule = Schedule(tasks(1, 1, 1, nodes=("n1", "n2")), places("n1", "n2", slots=2), [flow(1, 2)])
+    assert schedule.decide(0) == [Start(1, "n1"), Start(3, "n2")]
+    assert schedule.decide(1, Silent("n1")) == []
+    assert schedule.decide(2, Ended(1, True)) == []
+    assert schedule.decide(3, Back("n1")) == [Start(2, "n1")]
 
 
 def test_nothing_is_started_after_a_stop() -> None:

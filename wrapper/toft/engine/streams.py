@@ -64,7 +64,7 @@ class ReaderGone(Exception):
 @dataclass
 class Streams:
     """One job followed to its end. `write(stream, data)` puts bytes out; `patience_s` is how long contact may be
-    lost; `notify` is told of a lost and a regained contact. `wait=False` ends with what is there now."""
+    lost; `notify` is told of a lost and a regained contact in words, `contact` whether it is there. `wait=False` ends with what is there now."""
 
     job_id: str
     transport: Transport
@@ -75,6 +75,7 @@ class Streams:
     wait: bool = True
     patience_s: float = 300.0
     notify: Callable[[str], None] = lambda text: None
+    contact: Callable[[bool], None] = lambda there: None
     delivered: dict[str, int] = field(default_factory=lambda: {"stdout": 0, "stderr": 0})
 
     def __post_init__(self) -> None:
@@ -219,12 +220,14 @@ class Streams:
 
     def _say_lost(self, cause: Cause) -> None:
         if not self.reconnects or not self._lost:
+            self.contact(False)
             self.notify(f"contact with {self.transport.node} lost ({cause.message}); the job goes on, trying again")
         self._lost = True
         self.reconnects += 1
 
     def _say_back(self) -> None:
         if self._lost:
+            self.contact(True)
             self.notify(f"{self.transport.node} is back")
         self._lost = False
         self._last_contact = time.monotonic()

@@ -23,13 +23,15 @@ LOST = 254
 
 @dataclass(frozen=True)
 class Wishes:
-    """How to follow. `write(stream, bytes)` puts output out; `say` takes toft's own lines."""
+    """How to follow. `write(stream, bytes)` puts output out; `say` takes toft's own lines; `contact` is told when
+    the node falls silent (False) and when it is back (True)."""
 
     write: Callable[[str, bytes], None]
     say: Callable[[str], None]
     control: Control
     stdin: Stdin | None = None
     wait: bool = True
+    contact: Callable[[bool], None] = lambda there: None
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ def follow(fleet: Fleet, job: Job, wishes: Wishes) -> Followed:
         wait=wishes.wait,
         patience_s=fleet.settings.reconnect_timeout,
         notify=wishes.say,
+        contact=wishes.contact,
     )
     match streams.follow():
         case Ended(record):

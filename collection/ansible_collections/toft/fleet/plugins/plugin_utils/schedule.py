@@ -93,7 +93,21 @@ class Gone:
     node: str
 
 
-Event = Started | Ended | Refused | Gone
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """A node with which contact is lost: nothing is started on it meanwhile. What is bound to it waits."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """A silent node answers again."""
+
+    node: str
+
+
+Event = Started | Ended | Refused | Gone | Silent | Back
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +139,7 @@ class Schedule:
         self.edges = [edge for edge in edges if {edge.before, edge.after} <= self.tasks.keys()]
         self.waiting = dict.fromkeys(sorted(self.tasks))
         self.running: dict[int, tuple[str, float]] = {}
+        self.silent: set[str] = set()
         self.unpinned: list[frozenset[int]] = []
         self._blocked = {number: {e.before for e in self.edges if e.after == number} for number in self.tasks}
         self._refused: set[tuple[int, str]] = set()
@@ -166,6 +181,10 @@ class Schedule:
                 self.waiting[number] = None
                 self._refused.add((number, node))
                 self._unpin(self._groups[number], node)
+            case Silent(node):
+                self.silent.add(node)
+            case Back(node):
+                self.silent.discard(node)
             case Gone(node):
                 self.places.pop(node, None)
                 for group in set(self._groups.values()):
@@ -263,7 +282,7 @@ class Schedule:
 
     def _choose(self, task: Task, now: float) -> str | None:
         """The node to start it on now, or None to wait for one."""
-        nodes = self.candidates(task.number)
+        nodes = [node for node in self.candidates(task.number) if node not in self.silent]
         free = [node for node in nodes if self.taken(node) < self.places[node].slots]
         if not free:
             return None
