@@ -79,7 +79,7 @@ def jobs(
     elif found:
         sys.stdout.write(text(session.out, found))
     else:
-        session.say("no jobs yet; try: toft offload uname -a")
+        session.say("no job is running" if running else "no jobs yet; try: toft offload uname -a")
     return 0
 
 

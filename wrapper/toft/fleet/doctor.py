@@ -86,7 +86,7 @@ def _collection(fleet: Fleet) -> Check:
 
 
 def _configuration(fleet: Fleet) -> Iterator[Check]:
-    where = ", ".join(map(str, fleet.inventory.paths)) or "none; this machine is the fleet"
+    where = ", ".join(map(str, fleet.inventory.paths)) or "the embedded default"
     yield Check("inventory", "ok", f"{where} ({fleet.inventory.source})", "" if fleet.inventory.paths else "toft init")
     for file in fleet.settings.files:
         yield Check("configuration", "ok", str(file))

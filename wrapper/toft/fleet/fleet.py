@@ -16,6 +16,7 @@ from toft.engine.runner import Answers, Engine, Refused
 from toft.fleet import inventory as inventories
 from toft.fleet import names
 from toft.fleet.failures import NOT_STARTED, USAGE, Failure
+from toft.fleet.patterns import expand
 from toft.fleet.settings import Settings, load
 from toft.fleet.yaml_source import BadFile
 from toft.store.store import Store
@@ -39,6 +40,8 @@ class Fleet:
         refusal = refuse_pattern(request.pattern)
         if refusal:
             raise Failure(refusal, "toft status all")
+        pattern = expand(request.pattern)
+        request = replace(request, pattern=pattern, body={**request.body, "pattern": pattern})
         outcome = self.engine.run(request)
         if isinstance(outcome, Refused):
             raise _failure(outcome, request.pattern, self.inventory)

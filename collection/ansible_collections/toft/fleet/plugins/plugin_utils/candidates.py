@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.toft.fleet.plugins.plugin_utils import rules, shell
@@ -55,7 +57,15 @@ def choose(members: Sequence[Member], asked: Asked) -> tuple[Decision, Command, 
     nodes = [node for node in _nodes(members, asked) if node.name not in asked.exclude]
     policy = Policy.from_dict(asked.policy, known.topics)
     decision = decide(rules.requirement(line, known), nodes, policy, asked.node or given.node)
+    if given.node is None and asked.may_name_node:
+        decision = replace(decision, near=near(asked.words, [node.name for node in nodes]))
     return decision, given.command, next((node for node in nodes if node.name == decision.node), None)
+
+
+def near(words: Sequence[str], nodes: Sequence[str]) -> str:
+    """The node that the first word may have been meant to name; only worth a word if the program is not found."""
+    found = difflib.get_close_matches(words[0], nodes, n=1, cutoff=0.5) if words else []
+    return found[0] if found else ""
 
 
 def known_rules(asked: Asked) -> rules.Rules:

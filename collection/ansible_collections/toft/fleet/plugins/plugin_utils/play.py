@@ -7,9 +7,11 @@ node is a value in the answer. Only a request or an inventory that is wrong ends
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible.inventory.manager import split_host_pattern
 from ansible_collections.toft.fleet.plugins.plugin_utils.intent import Cancelled
 from ansible_collections.toft.fleet.plugins.plugin_utils.requests import Asked, BadRequest, from_file, from_values
 from ansible_collections.toft.fleet.plugins.plugin_utils.roster import BadInventory, Member, roster
@@ -21,6 +23,9 @@ POLICY = {
     "overload": {"type": "dict", "default": {}},
 }
 """Options with which a playbook says what routing is to weigh."""
+
+NO_NAME = frozenset("*?[]~@")
+"""Characters of patterns that are more than a name."""
 
 REACH = {
     "request": {"type": "path"},
@@ -40,10 +45,23 @@ def asked(options: Mapping[str, Any]) -> Asked:
 
 
 def members(task_vars: Mapping[str, Any], request: Asked) -> list[Member]:
-    """The hosts of this play's batch. Raises BadInventory."""
+    """The hosts of this play's batch. Raises BadInventory, and BadRequest for a name that nothing has."""
+    if request.pattern:
+        check_pattern(request.pattern, task_vars.get("groups") or {})
     hosts = task_vars.get("ansible_play_batch") or [task_vars["inventory_hostname"]]
     become = bool(request.job.get("become"))
     return roster(hosts, task_vars["hostvars"], request.connect_timeout, become=become)
+
+
+def check_pattern(pattern: str, groups: Mapping[str, Any]) -> None:
+    """Ansible lets a name pass that nothing has, if another matches: a typing mistake would leave a node out."""
+    known = {*groups, *groups.get("all", ())}
+    for term in split_host_pattern(pattern):
+        name = term.lstrip("!&")
+        if name and not NO_NAME.intersection(name) and name not in known:
+            near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise BadRequest(f"{name!r} is neither a node nor a group of this inventory{hint}")
 
 
 def answered(result: dict[str, Any], work: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ class Asked:
     form: Form = "auto"
     may_name_node: bool = False
     node: str | None = None
+    pattern: str | None = None
     exclude: tuple[str, ...] = ()
     declared: bool = False
     policy: dict[str, Any] = field(default_factory=dict)

@@ -297,6 +297,7 @@ class Decision:
     candidates: tuple[Candidate, ...] = ()
     skipped: tuple[str, ...] = ()
     fix: str = ""
+    near: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The contract's JSON."""
@@ -309,6 +310,7 @@ class Decision:
             "candidates": [each.to_dict() for each in self.candidates],
             "skipped": list(self.skipped),
             "fix": self.fix,
+            "near": self.near,
         }
 
 
