@@ -75,9 +75,10 @@ def test_term_is_passed_on(lab_toft: Toft) -> None:
     assert process.wait(10) == 143
 
 
-def test_hup_leaves_it_running(lab_toft: Toft, lab) -> None:
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
+def test_hup_and_quit_leave_it_running(lab_toft: Toft, lab, number: int) -> None:
     process, _, err = start(lab_toft, "echo up; sleep 5; echo through")
-    interrupt(process, signal.SIGHUP)
+    interrupt(process, number)
     assert process.wait(10) == 255
     err.join(5)
     job_id = re.search(rb"\bj[a-z0-9]{10}\b", err.data)[0].decode()

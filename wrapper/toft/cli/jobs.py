@@ -32,10 +32,12 @@ LOGS = """Print a job's output: stdout to stdout, stderr to stderr.
   toft logs j3k9            what there is
   toft logs -f j3k9         and what comes, to the end
 """
-ATTACH = """Follow a job as if it had been started here: its output from the first byte, its exit code; Ctrl-C is its.
+ATTACH = """Follow a job as if it had been started here: its output from the first byte, and its exit code.
 
 \b
   toft attach j3k9
+
+Ctrl-C interrupts the job, a second one kills it; Ctrl-\\ leaves it running and goes.
 """
 WAIT = """Wait for jobs to end, and exit as the job did (with several: 0 if all did, else 1).
 

@@ -17,7 +17,7 @@ _STEPS = (Signal("INT"), Signal("KILL"), Detach())
 
 
 class Ladder:
-    """Signals to us become orders to the job: INT, then KILL, then let go; TERM is passed on; HUP lets go.
+    """Signals to us become orders to the job: INT, then KILL, then let go; TERM is passed on; QUIT and HUP let go.
 
     Before `begin` nothing runs yet, and an interrupt only sets `interrupted`.
     """
@@ -31,7 +31,7 @@ class Ladder:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Ladder:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
             self._before[number] = signal.signal(number, self._handle)
         return self
 
@@ -49,7 +49,7 @@ class Ladder:
             self._climb()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGHUP:
+        if number in (signal.SIGHUP, signal.SIGQUIT):
             self.interrupted = not self._running or self.interrupted
             self.control.give(Detach())
         elif not self._running:
