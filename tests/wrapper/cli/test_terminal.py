@@ -1,5 +1,5 @@
 import pytest
-from toft.cli.terminal import Cell, Palette, clean, duration, size, table
+from toft.cli.terminal import Cell, Palette, clean, duration, fitted, size, table
 
 PLAIN = Palette(on=False, live=False, width=100)
 COLOUR = Palette(on=True, live=True, width=100)
@@ -35,6 +35,16 @@ def test_a_cell_cannot_break_out_of_its_row() -> None:
 
 def test_an_empty_table_is_its_head() -> None:
     assert table(PLAIN, ("A", "B"), []) == "A  B\n"
+
+
+def test_a_narrow_terminal_does_without_some_columns() -> None:
+    rows = [[Cell("pi1"), Cell("12345"), Cell("ok")]]
+    heads = ("NODE", "MORE", "X")
+    for columns, shown in ((20, "NODE  MORE   X"), (14, "NODE  X"), (3, "NODE")):
+        palette = Palette(on=False, live=True, width=columns)
+        assert fitted(palette, heads, rows, ("MORE", "X")).splitlines()[0] == shown
+    piped = Palette(on=False, live=False, width=3)
+    assert fitted(piped, heads, rows, ("MORE",)).splitlines()[0] == "NODE  MORE   X", "a pipe gets everything"
 
 
 def test_colours_only_where_wanted() -> None:

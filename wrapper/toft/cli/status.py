@@ -10,13 +10,13 @@ from typing import Annotated
 import typer
 
 from toft.cli.session import Session, command, complete_names
-from toft.cli.terminal import Cell, Palette, as_json, duration, size, table
+from toft.cli.terminal import Cell, Palette, as_json, duration, fitted, size
 from toft.fleet.failures import Failure
 from toft.fleet.fleet import Fleet
 from toft.fleet.nodes import Node
 from toft.fleet.status import SORT_KEYS, Status, status
 
-HELP = """Show the live load of every node.
+HELP = """Show the live load of every node. The score joins CPU, memory and load: lower is better.
 
 \b
   toft status                     all nodes
@@ -25,6 +25,10 @@ HELP = """Show the live load of every node.
   toft status --watch 5           again every 5 seconds
   toft status --json | jq '.nodes[] | select(.state != "online")'
 """
+
+
+DISPENSABLE = ("UP", "DISK", "JOBS", "LOAD", "CORES", "OS", "MEM")
+"""Columns that a narrow terminal does without, the first to go first."""
 
 
 def register(app: typer.Typer) -> None:
@@ -64,7 +68,7 @@ def _print(session: Session, taken: Status) -> None:
 def text(palette: Palette, taken: Status) -> str:
     """The table, and below it what is wrong with whom, with what to type."""
     heads = ("NODE", "STATE", "OS", "CORES", "CPU", "MEM", "LOAD", "DISK", "UP", "JOBS", "SCORE")
-    shown = table(palette, heads, [_row(node) for node in taken.nodes])
+    shown = fitted(palette, heads, [_row(node) for node in taken.nodes], DISPENSABLE)
     causes = [(node, node.cause) for node in taken.nodes if node.cause]
     lines = [
         palette.style(f"{node.name}: {cause['message']}", "yellow") + f"\n  try: {cause['fix']}"

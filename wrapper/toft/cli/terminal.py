@@ -63,6 +63,20 @@ def table(palette: Palette, heads: Sequence[str], rows: Sequence[Sequence[Cell]]
     return "".join(_line(palette, line, widths) + "\n" for line in cleaned)
 
 
+def fitted(palette: Palette, heads: Sequence[str], rows: Sequence[Sequence[Cell]], dispensable: Sequence[str]) -> str:
+    """The same, on a terminal without as many of the dispensable columns as it is too narrow for."""
+    kept = list(range(len(heads)))
+    for head in dispensable if palette.live else ():
+        if _width_of(heads, rows, kept) <= palette.width:
+            break
+        kept.remove(heads.index(head))
+    return table(palette, [heads[i] for i in kept], [[row[i] for i in kept] for row in rows])
+
+
+def _width_of(heads: Sequence[str], rows: Sequence[Sequence[Cell]], columns: Sequence[int]) -> int:
+    return sum(max(width(t) for t in (heads[i], *(row[i].text for row in rows))) + 2 for i in columns) - 2
+
+
 def row_right(rows: Sequence[Sequence[Cell]], column: int) -> bool:
     return bool(rows) and rows[0][column].right
 
