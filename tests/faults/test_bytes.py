@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.toft.fleet.plugins.plugin_utils.roster import from_vars
+from ansible_collections.toft.fleet.plugins.plugin_utils.hostvars import from_vars
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
 from toft.engine.control import Control
 from toft.engine.nodes import ask_all

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.toft.fleet.plugins.plugin_utils import masters
-from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport, from_vars
+from ansible_collections.toft.fleet.plugins.plugin_utils.hostvars import from_vars
+from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
 
 
 def wait_until(true: Callable[[], bool], what: str, seconds: float = 5.0) -> None:

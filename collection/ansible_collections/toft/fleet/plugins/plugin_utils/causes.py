@@ -15,10 +15,9 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
+from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
 
 
 @dataclass(frozen=True)

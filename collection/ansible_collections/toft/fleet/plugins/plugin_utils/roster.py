@@ -13,7 +13,8 @@ from typing import Any
 
 from ansible_collections.toft.fleet.plugins.plugin_utils import names
 from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause
-from ansible_collections.toft.fleet.plugins.plugin_utils.transport import ANSIBLE_ONLY, NAMES, Transport, from_vars
+from ansible_collections.toft.fleet.plugins.plugin_utils.hostvars import ANSIBLE_ONLY, NAMES, from_vars
+from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
 
 CONNECTION = frozenset(ANSIBLE_ONLY).union(*NAMES.values())
 """The variables that say how a host is reached; templating all others of a host would only cost."""
