@@ -36,3 +36,9 @@ def test_forms_exclude_each_other() -> None:
     assert (form_of(False, False), form_of(True, False), form_of(False, True)) == ("auto", "shell", "exec")
     with pytest.raises(Failure):
         form_of(True, True)
+
+
+def test_a_value_is_parted_at_line_feeds_only(tmp_path: Path) -> None:
+    file = tmp_path / "env"
+    file.write_bytes("A=x\u2028y\x0cz\x85\r\nB=1\rb\n".encode())
+    assert environment({}, [], file) == {"A": "x\u2028y\x0cz\x85", "B": "1\rb"}

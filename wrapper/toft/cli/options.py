@@ -32,14 +32,15 @@ def environment(ours: Mapping[str, str], given: Sequence[str], file: Path | None
 
 def _from_file(file: Path) -> dict[str, str]:
     try:
-        lines = file.read_text(errors="surrogateescape").splitlines()
+        # Not splitlines: it would also part a value at a form feed or at U+2028.
+        lines = file.read_bytes().decode(errors="surrogateescape").split("\n")
     except OSError as error:
         raise Failure(f"--env-file {file}: {error.strerror}") from error
     found = {}
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        name, equals, value = line.partition("=")
+        name, equals, value = line.removesuffix("\r").partition("=")
         _check_name(name, f"{file}:{number}")
         if not equals:
             raise Failure(f"{file}:{number}: NAME=VALUE is expected")
