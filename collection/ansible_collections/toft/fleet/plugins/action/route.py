@@ -34,7 +34,7 @@ class ActionModule(ActionBase):
 
 def _route(options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
     asked = play.asked(options)
-    decision, command, node = choose(play.members(task_vars, asked), asked)
+    decision, command, node = choose(play.members(task_vars, asked), asked, set(task_vars["hostvars"]))
     told = decision.to_dict() | {"words": list(command.words)}
     return {
         "node": decision.node,

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -49,8 +49,16 @@ def described(seen: Seen, policy: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def choose(members: Sequence[Member], asked: Asked) -> tuple[Decision, Command, Node | None]:
-    """Parse, look at the nodes (unless their declared word is enough), decide. Raises BadRequest."""
+def choose(
+    members: Sequence[Member], asked: Asked, inventory: Collection[str] = ()
+) -> tuple[Decision, Command, Node | None]:
+    """Parse, look at the nodes (unless their declared word is enough), decide. Raises BadRequest.
+
+    `inventory` has the names of all nodes, members or not: one that is no member is still no command.
+    """
+    outside = set(inventory) - {m.node for m in members}
+    if understand(asked.words, outside, asked.form, asked.may_name_node).node:
+        raise BadRequest(f"{asked.words[0]} is a node, but none of those that may be chosen here")
     given = understand(asked.words, {m.node for m in members}, asked.form, asked.may_name_node)
     known = known_rules(asked)
     line = shell.parse_argv(given.command.argv) if given.command.shell is None else shell.parse(given.command.shell)
