@@ -89,7 +89,7 @@ class Engine:
             events.append(event)
             return False
 
-        with _umask(0o077):
+        with _umask(0o077), _readable_environment():
             runner = ansible_runner.run(
                 private_data_dir=str(run_dir),
                 project_dir=str(run_dir / "project"),
@@ -189,3 +189,23 @@ def _umask(mask: int) -> Iterator[None]:
         yield
     finally:
         os.umask(before)
+
+
+@contextlib.contextmanager
+def _readable_environment() -> Iterator[None]:
+    """ansible_runner writes the environment down as UTF-8: what is none (PWD, in an odd directory) is left out."""
+    odd = {name: value for name, value in os.environb.items() if not _utf8(name + value)}
+    for name in odd:
+        del os.environb[name]
+    try:
+        yield
+    finally:
+        os.environb.update(odd)
+
+
+def _utf8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -86,7 +86,12 @@ _JSON = frozenset({"command", "survivors", "transport"})
 
 def to_row(job: Job) -> tuple[Any, ...]:
     values = {c: getattr(job, c) for c in COLUMNS}
-    return tuple(json.dumps(v) if c in _JSON and v is not None else v for c, v in values.items())
+    return tuple(json.dumps(v) if c in _JSON and v is not None else _storable(v) for c, v in values.items())
+
+
+def _storable(value: Any) -> Any:
+    """SQLite keeps UTF-8 only; a directory whose name is none is kept as it is shown."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def from_row(row: tuple[Any, ...]) -> Job:
