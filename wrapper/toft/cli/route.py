@@ -9,7 +9,7 @@ import typer
 
 from toft.cli.options import form_of
 from toft.cli.session import Session, command
-from toft.cli.terminal import Cell, Palette, as_json, table
+from toft.cli.terminal import Cell, Palette, as_json, clean, table
 from toft.fleet.commands import Words
 from toft.fleet.failures import NOT_STARTED
 from toft.fleet.route import route
@@ -49,8 +49,8 @@ def show_route(session: Session, given: Words, *, on: str | None, declared: bool
 def text(palette: Palette, decision: dict[str, Any]) -> str:
     node = decision["node"]
     head = palette.style(node, "bold", "green") if node else palette.style("no node", "bold", "red")
-    lines = [f"{head}  {decision['reason']}", f"  {decision['why']}"]
-    lines += [f"  {palette.style('matched', 'dim')} {word}" for word in decision.get("matched") or ()]
+    lines = [f"{head}  {decision['reason']}", f"  {clean(decision['why'])}"]
+    lines += [f"  {palette.style('matched', 'dim')} {clean(word)}" for word in decision.get("matched") or ()]
     rows = [_row(candidate, node) for candidate in decision["candidates"]]
     return "\n".join(lines) + "\n\n" + table(palette, ("NODE", "SCORE", "", "WHY NOT"), rows)
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from toft.cli.session import Session, command, complete_names
-from toft.cli.terminal import Cell, Palette, as_json, duration, fitted, size
+from toft.cli.terminal import Cell, Palette, as_json, clean, duration, fitted, size
 from toft.fleet.failures import Failure
 from toft.fleet.fleet import Fleet
 from toft.fleet.nodes import Node
@@ -71,7 +71,7 @@ def text(palette: Palette, taken: Status) -> str:
     shown = fitted(palette, heads, [_row(node) for node in taken.nodes], DISPENSABLE)
     causes = [(node, node.cause) for node in taken.nodes if node.cause]
     lines = [
-        palette.style(f"{node.name}: {cause['message']}", "yellow") + f"\n  try: {cause['fix']}"
+        palette.style(f"{node.name}: {clean(cause['message'])}", "yellow") + f"\n  try: {clean(cause['fix'])}"
         for node, cause in causes
     ]
     return shown + "".join(f"{line}\n" for line in lines)
