@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from toft.cli.offload import put_out, report
+from toft.cli.offload import beside_json, put_out, report
 from toft.cli.session import Session, command
 from toft.cli.streaming import Ladder
 from toft.cli.terminal import Cell, Palette, as_json, duration, table
@@ -100,7 +100,8 @@ def attach(session: Session, job_id: Id) -> int:
     with Ladder() as ladder:
         ladder.begin()
         stdin = source(0) if sys.stdin.isatty() and not job.final else None
-        followed = follow(session.fleet, job, Wishes(put_out, session.say, ladder.control, stdin))
+        write = beside_json if session.options.json else put_out
+        followed = follow(session.fleet, job, Wishes(write, session.say, ladder.control, stdin))
     return report(session, followed)
 
 

@@ -32,6 +32,8 @@ class Ladder:
 
     def __enter__(self) -> Ladder:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+            if signal.getsignal(number) is signal.SIG_IGN:
+                continue  # nohup, or a shell that put us in the background
             self._before[number] = signal.signal(number, self._handle)
         return self
 
@@ -64,7 +66,7 @@ class Ladder:
         self._steps += 1
 
     def _resized(self, number: int, frame: FrameType | None) -> None:
-        size = shutil.get_terminal_size()
+        size = os.get_terminal_size(0) if os.isatty(0) else shutil.get_terminal_size()
         self.control.give(Resize(size.lines, size.columns))
 
 
