@@ -7,12 +7,15 @@ import random
 import signal
 import time
 
+import pytest
+
 from tests.command import Toft, until
 from tests.faults.report import figure
 
 POINTS = 50
 
 
+@pytest.mark.timeout(600)
 def test_killed_at_any_point_it_ran_at_most_once_and_is_listed(lab_toft: Toft, lab) -> None:
     """Promise 16: kill -9 of the command at 50 random points of an offload.
 

@@ -35,7 +35,7 @@ def test_frozen_and_off_are_named_and_work_goes_elsewhere(lab_toft: Toft, lab) -
         assert lacks["n1"]
         assert lacks["n2"]
         figure(32, f"3 nodes, one frozen, one off: status in {took:.1f} s (connect limit {CONNECT_S:g} s)")
-        assert took <= CONNECT_S + 1.5, "the connect limit counts from the moment of asking"
+        assert took <= CONNECT_S + 2, "the connect limit counts from the moment of asking"
 
 
 def test_no_eligible_node_ends_with_125(lab_toft: Toft) -> None:
