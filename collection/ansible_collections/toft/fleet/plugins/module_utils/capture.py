@@ -13,13 +13,14 @@ import select
 import sys
 import time
 
-from ansible_collections.toft.fleet.plugins.module_utils import login, processes
+from ansible_collections.toft.fleet.plugins.module_utils import environment, processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Mapping, Optional
 
     from ansible_collections.toft.fleet.plugins.module_utils.account import Account
+    from ansible_collections.toft.fleet.plugins.module_utils.environment import Environment
 
 LIMIT_S = 10.0
 CSH = ("csh", "tcsh", "bsd-csh")
@@ -66,22 +67,22 @@ def shell_forms(shell: str) -> List[List[str]]:
     return [[name, "-i", "-l", "-c"], [name, "-l", "-c"]]
 
 
-def _base(user: Account, current: Mapping[bytes, bytes]) -> login.Environment:
+def _base(user: Account, current: Mapping[bytes, bytes]) -> Environment:
     """What the login shell starts from: what sshd gave us, or little where a program of the user's did."""
     if b"SSH_CONNECTION" in current:
         env = dict(current)
     else:
         env = {name: current[name] for name in AMBIENT if name in current}
         env.update({name: value for name, value in current.items() if name.startswith(b"LC_")})
-        env[b"PATH"] = login.PLAIN_PATH
-    for name in login.DROPPED + login.SESSION:
+        env[b"PATH"] = environment.PLAIN_PATH
+    for name in environment.DROPPED + environment.SESSION:
         env.pop(name, None)
-    login.identify(env, user)
+    environment.identify(env, user)
     env[b"TERM"] = b"dumb"
     return env
 
 
-def _run(user: Account, argv: List[str], env: login.Environment, marker: bytes, deadline: float) -> bytes:
+def _run(user: Account, argv: List[str], env: Environment, marker: bytes, deadline: float) -> bytes:
     """What the shell prints up to the second marker, or up to its end or the deadline."""
     words = [sys.executable, "-I", "-S", "-c", DUMP, marker.decode(), "/proc/self/environ", "rb"]
     if any(set(word) & set("'\\!\n") for word in words):
@@ -98,7 +99,7 @@ def _run(user: Account, argv: List[str], env: login.Environment, marker: bytes, 
     return said
 
 
-def _become_shell(user: Account, argv: List[str], env: login.Environment, stdout: int) -> None:
+def _become_shell(user: Account, argv: List[str], env: Environment, stdout: int) -> None:
     try:
         os.setsid()
         processes.reset_signals()

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import errno
 import os
-import time
 
 from ansible_collections.toft.fleet.plugins.module_utils import jobs, processes, spawn, streams
+from ansible_collections.toft.fleet.plugins.module_utils.clock import Clock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,17 +19,6 @@ if TYPE_CHECKING:
     from typing import NoReturn, Optional
 else:
     import _signal as signals  # without `enum`, which `signal` brings
-
-
-class Clock:
-    """When the job started, by the wall, and how long ago that is, whatever the wall clock does."""
-
-    def __init__(self) -> None:
-        self.started = time.time()
-        self._mark = time.monotonic()
-
-    def elapsed(self) -> float:
-        return time.monotonic() - self._mark
 
 
 def launch(job: jobs.Job, command: spawn.Command, timeout: Optional[float], boot: str) -> int:

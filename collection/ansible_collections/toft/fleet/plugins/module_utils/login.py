@@ -12,45 +12,18 @@ import fcntl
 import os
 import time
 
-from ansible_collections.toft.fleet.plugins.module_utils import frames
+from ansible_collections.toft.fleet.plugins.module_utils import environment, frames
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Mapping, Optional
 
     from ansible_collections.toft.fleet.plugins.module_utils.account import Account
-
-    Environment = Dict[bytes, bytes]
+    from ansible_collections.toft.fleet.plugins.module_utils.environment import Environment
 
 FORMAT = 1
 KEPT_S, KEPT_FAILURE_S = 24 * 3600.0, 600.0
 
-# Belongs to one session, so today's value counts and not the one of the session that was captured.
-SESSION = (
-    b"SSH_AUTH_SOCK",
-    b"XDG_SESSION_ID",
-    b"XDG_SESSION_TYPE",
-    b"XDG_SESSION_CLASS",
-    b"XDG_RUNTIME_DIR",
-    b"DBUS_SESSION_BUS_ADDRESS",
-)
-# Describes the shell or the connection, not the user.
-DROPPED = (
-    b"SHLVL",
-    b"_",
-    b"PWD",
-    b"OLDPWD",
-    b"TERM",
-    b"SSH_CLIENT",
-    b"SSH_CONNECTION",
-    b"SSH_TTY",
-    b"SSH_ORIGINAL_COMMAND",
-    b"SUDO_COMMAND",
-    b"SUDO_USER",
-    b"SUDO_UID",
-    b"SUDO_GID",
-)
-PLAIN_PATH = b"/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 EXTRA_PATH = (b"/opt/homebrew/bin", b"/usr/local/bin")
 
 STARTUP_FILES = (
@@ -121,25 +94,16 @@ def _merged(user: Account, current: Mapping[bytes, bytes], kept: Dict[str, Any],
         env = {_bytes(name): _bytes(value) for name, value in kept["env"].items()}
     else:
         env = _fallback(current)
-    env.update({name: current[name] for name in SESSION if name in current})
-    for name in DROPPED:
+    env.update({name: current[name] for name in environment.SESSION if name in current})
+    for name in environment.DROPPED:
         env.pop(name, None)
-    identify(env, user)
+    environment.identify(env, user)
     return Login(env, kept["umask"], source if why is None else "fallback: %s" % why)
-
-
-def identify(env: Environment, user: Account) -> None:
-    for name, value in ((b"USER", user.name), (b"LOGNAME", user.name), (b"SHELL", user.shell)):
-        env.setdefault(name, _bytes(value))
-    if user.home:
-        env[b"HOME"] = os.fsencode(user.home)
-    else:
-        env.pop(b"HOME", None)
 
 
 def _fallback(current: Mapping[bytes, bytes]) -> Environment:
     env = dict(current)
-    known = env.get(b"PATH") or PLAIN_PATH
+    known = env.get(b"PATH") or environment.PLAIN_PATH
     more = [path for path in EXTRA_PATH if path not in known.split(b":")]
     env[b"PATH"] = b":".join([known, *more])
     return env

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import signal as signals
     from typing import Any, Dict, List, Optional, Tuple
 
-    from ansible_collections.toft.fleet.plugins.module_utils.launch import Clock
+    from ansible_collections.toft.fleet.plugins.module_utils.clock import Clock
 else:
     import _signal as signals  # without `enum`, which `signal` brings
 
