@@ -10,13 +10,10 @@ import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ansible_collections.toft.fleet.plugins.plugin_utils.resources import ending
-
-if TYPE_CHECKING:
-    from ansible_collections.toft.fleet.plugins.plugin_utils.effects import Use
+from ansible_collections.toft.fleet.plugins.plugin_utils.uses import Use
 
 Names = Mapping[str, tuple[str, ...]]
 HERE = frozenset({"localhost", "127.0.0.1", "0.0.0.0", "::1"})
