@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -411,7 +412,8 @@ def test_places_for_sockets(runtime: Path, tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.setenv("HOME", "/nonexistent")
         found = masters.directory()
         assert found == Path(f"/tmp/toft-{os.getuid()}")
-        found.rmdir()
+        with contextlib.suppress(OSError):  # somebody's own masters may be in it
+            found.rmdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
 
 
