@@ -2,6 +2,8 @@
 
 import ast
 import sys
+from collections.abc import Iterable, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -23,13 +25,15 @@ FACE_VALUES = {"toft.engine.control", "toft.engine.stdin", "toft.engine.streams"
 ONLY_IMPORTED_BY = {"ansible_runner": "engine", "sqlite3": "store"}
 
 
-def imports(path: Path) -> set[str]:
+def imports(path: Path, members: bool = False) -> set[str]:
+    """The modules that it names; with `members` also what is taken out of them, which may be a module."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module}
+            found |= {f"{node.module}.{alias.name}" for alias in node.names if members}
     return found
 
 
@@ -54,6 +58,38 @@ def test_the_wrapper_imports_downwards(path: Path) -> None:
 @pytest.mark.parametrize("path", COLLECTION, ids=lambda p: str(p.relative_to(PLUGINS)))
 def test_the_collection_stands_alone(path: Path) -> None:
     assert not any(name.split(".")[0] == "toft" for name in imports(path))
+
+
+def name_of(path: Path) -> str:
+    return ".".join((path.relative_to(PLUGINS.parents[3]).with_suffix("")).parts)
+
+
+def collection_imports() -> dict[str, set[str]]:
+    """Each module of the collection, and those of the collection that it names, wherever in its text:
+    imports for a type checker and imports within a function are arrows too.
+    """
+    paths = {name_of(path): path for path in COLLECTION}
+    return {name: imports(path, members=True) & paths.keys() for name, path in paths.items()}
+
+
+def circle(arrows: Mapping[str, Iterable[str]]) -> list[str]:
+    """Modules of which each imports the next, and the last the first; none if there is no circle."""
+    try:
+        tuple(TopologicalSorter(arrows).static_order())
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_the_collection_imports_one_way() -> None:
+    arrows = collection_imports()
+    assert sum(map(len, arrows.values())) > len(arrows) / 2, "the imports are not seen"
+    assert circle(arrows) == []
+
+
+def test_a_circle_is_seen() -> None:
+    assert circle({"a": ["b"], "b": ["c"], "c": []}) == []
+    assert set(circle({"a": ["b"], "b": ["c"], "c": ["b"]})) == {"b", "c"}
 
 
 NODE_ROOMS = sorted((PLUGINS / "module_utils").glob("*.py"))
