@@ -64,7 +64,8 @@ class ReaderGone(Exception):
 @dataclass
 class Streams:
     """One job followed to its end. `write(stream, data)` puts bytes out; `patience_s` is how long contact may be
-    lost; `notify` is told of a lost and a regained contact in words, `contact` whether it is there. `wait=False` ends with what is there now."""
+    lost; `notify` is told of a lost and a regained contact in words, `contact` whether it is there. `wait=False`
+    ends with what is there now."""
 
     job_id: str
     transport: Transport
