@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import io
+import os
 import sys
 
 import typer
@@ -47,7 +49,20 @@ def build() -> typer.Typer:
     return app
 
 
+def open_standard_streams() -> None:
+    """A closed stdin, stdout or stderr becomes /dev/null: else the next file that is opened would be taken for it."""
+    for number, mode in enumerate("rww"):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            setattr(sys, ("stdin", "stdout", "stderr")[number], open(number, mode, closefd=False))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def main(argv: list[str] | None = None) -> None:
+    open_standard_streams()
     words = sys.argv[1:] if argv is None else argv
     build()(args=words, prog_name="toft", obj=Options(argv=tuple(words)))
 

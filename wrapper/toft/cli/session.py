@@ -20,7 +20,8 @@ from typing import Annotated, Any
 import typer
 
 from toft.cli.terminal import Palette, as_json, clean
-from toft.fleet.failures import Failure
+from toft.engine.streams import ReaderGone
+from toft.fleet.failures import NOT_STARTED, Failure
 from toft.fleet.fleet import Fleet, assemble
 from toft.fleet.names import cache_directory, recall
 
@@ -180,7 +181,9 @@ def _as_value(failure: Failure) -> dict[str, Any]:
 def guarded(session: Session, run: Callable[[Session], int | None]) -> int:
     """Run, and end as the contract says: the one place where a failure becomes words and a code."""
     try:
-        return run(session) or 0
+        code = run(session) or 0
+        _tell_of_damage(session)
+        return _flushed(code)
     except Failure as failure:
         session.complain(failure.message)
         if failure.hint:
@@ -190,8 +193,34 @@ def guarded(session: Session, run: Callable[[Session], int | None]) -> int:
         if session.options.debug:
             traceback.print_exc()
         return failure.exit_code
-    except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # whoever read us has gone; say no more
+    except (BrokenPipeError, ReaderGone):
+        _say_no_more()
         return 141
+    except OSError as error:
+        # A state directory that cannot be written, a full disk, a directory that is gone.
+        _say_no_more()
+        where = f"{error.filename}: " if error.filename else ""
+        session.complain(f"{where}{error.strerror or error}")
+        session.complain("try: toft doctor")
+        if session.options.debug:
+            traceback.print_exc()
+        return NOT_STARTED
     except KeyboardInterrupt:
         return 130
+
+
+def _flushed(code: int) -> int:
+    """What is still in our buffer may meet a closed pipe or a full disk: here, not after the last word."""
+    sys.stdout.flush()
+    return code
+
+
+def _say_no_more() -> None:
+    """What is left for stdout has nowhere to go; the interpreter would try, and complain, at its very end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _tell_of_damage(session: Session) -> None:
+    """A file of records that had to be set aside is not kept quiet."""
+    for notice in session.fleet.store.notices if "fleet" in vars(session) else ():
+        session.complain(notice)

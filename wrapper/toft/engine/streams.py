@@ -168,8 +168,10 @@ class Streams:
             return
         try:
             self.write(stream, data)
-        except ReaderGone:
+        except (ReaderGone, OSError) as error:
             self._reader_gone = True
+            if isinstance(error, OSError):
+                self.notify(f"the {stream} of job {self.job_id} cannot be written here: {error.strerror}")
             link.send_order(Signal("PIPE"))
 
     def _accepted(self, word: dict[str, Any]) -> None:

@@ -60,7 +60,7 @@ def follow(fleet: Fleet, job: Job, wishes: Wishes) -> Followed:
     match streams.follow():
         case Ended(record):
             job = job.with_node_record(record)
-            _keep(fleet, job)
+            _keep(fleet, job, wishes.say)
             return Followed(job, exit_code(job))
         case Detached():
             return Followed(job, UNKNOWN, detached=True)
@@ -86,8 +86,13 @@ def _rejected(fleet: Fleet, job: Job, code: str, message: str) -> Followed:
     return Followed(job, UNKNOWN)
 
 
-def _keep(fleet: Fleet, job: Job) -> None:
-    fleet.store.update(job)
+def _keep(fleet: Fleet, job: Job, say: Callable[[str], None]) -> None:
+    """The command has ended as it has, whether or not that can be written down here."""
+    try:
+        fleet.store.update(job)
+    except OSError as error:
+        say(f"the record of job {job.id} is not up to date ({error.strerror}); the next `toft jobs` will see to it")
+        return
     if job.final and job.run_dir:
         owners.forget(Path(job.run_dir))
 

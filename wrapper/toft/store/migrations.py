@@ -77,7 +77,8 @@ def migrate(db: sqlite3.Connection) -> None:
                 db.execute("insert into migrations values (?)", (step.__name__,))
         db.execute("commit")
     except BaseException:
-        db.execute("rollback")
+        if db.in_transaction:  # a full disk has ended it already
+            db.execute("rollback")
         raise
 
 

@@ -6,9 +6,10 @@ themselves live on their nodes, and a lost record must never keep anybody from w
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ _NAMES = ", ".join(COLUMNS)
 _INSERT = f"insert into jobs ({_NAMES}) values ({', '.join('?' * len(COLUMNS))})"
 _FINAL = ", ".join(f"'{state}'" for state in sorted(FINAL))
 _UPDATE = f"update jobs set {', '.join(f'{c} = ?' for c in COLUMNS)} where id = ? and state not in ({_FINAL})"
+
+
+class Unusable(OSError):
+    """The file of records cannot be read or written: a full or read-only disk, or another's lock on it."""
 
 
 class Store:
@@ -45,21 +50,22 @@ class Store:
         self.write(lambda db: db.executemany("delete from jobs where id = ?", [(i,) for i in ids]))
 
     def job(self, job_id: str) -> Job | None:
-        row = self._open().execute(f"select {_NAMES} from jobs where id = ?", (job_id,)).fetchone()
-        return from_row(row) if row else None
+        rows = self.rows(f"select {_NAMES} from jobs where id = ?", (job_id,))
+        return from_row(rows[0]) if rows else None
 
     def jobs(self, limit: int = 1000) -> list[Job]:
         """The newest first."""
         query = f"select {_NAMES} from jobs order by created_at desc, rowid desc limit ?"
-        return [from_row(row) for row in self._open().execute(query, (limit,))]
+        return [from_row(row) for row in self.rows(query, (limit,))]
 
     def matching(self, prefix: str) -> list[Job]:
         """Jobs whose id begins so: an id may be typed short where it is unique."""
         query = f"select {_NAMES} from jobs where substr(id, 1, ?) = ?"
-        return [from_row(row) for row in self._open().execute(query, (len(prefix), prefix))]
+        return [from_row(row) for row in self.rows(query, (len(prefix), prefix))]
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        return self._open().execute(query, values).fetchall()
+        with self._usable():
+            return self._open().execute(query, values).fetchall()
 
     def close(self) -> None:
         if self._db is not None:
@@ -68,8 +74,15 @@ class Store:
 
     def write(self, change: Callable[[sqlite3.Connection], object]) -> None:
         """One transaction; it is on disk when this returns."""
-        with self._open() as db:
+        with self._usable(), self._open() as db:
             change(db)
+
+    @contextlib.contextmanager
+    def _usable(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise Unusable(None, f"the records cannot be used: {error}", str(self.path)) from error
 
     def _open(self) -> sqlite3.Connection:
         if self._db is None:
