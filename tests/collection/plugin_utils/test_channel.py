@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import random
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.toft.fleet.plugins.plugin_utils import channel
+from ansible_collections.toft.fleet.plugins.plugin_utils import channel, exchange
 from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause
-from ansible_collections.toft.fleet.plugins.plugin_utils.channel import Channel, Completed
+from ansible_collections.toft.fleet.plugins.plugin_utils.channel import Channel
+from ansible_collections.toft.fleet.plugins.plugin_utils.exchange import Completed
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
 
 pytestmark = pytest.mark.usefixtures("no_new_descriptors")
@@ -35,65 +33,6 @@ def done(result: Completed | Cause) -> Completed:
 def failed(result: Completed | Cause) -> Cause:
     assert isinstance(result, Cause), result
     return result
-
-
-def test_bytes_both_ways_here() -> None:
-    result = done(channel.run(LOCAL, "cat; echo done >&2; exit 7", NOISE, deadline=soon()))
-    assert result.stdout == NOISE
-    assert (result.stderr, result.exit_code) == (b"done\n", 7)
-
-
-def test_a_program_that_does_not_read_its_input() -> None:
-    result = done(channel.run(LOCAL, "echo early; exit 3", NOISE, deadline=soon()))
-    assert (result.stdout, result.exit_code) == (b"early\n", 3)
-
-
-def test_a_program_that_closes_its_input() -> None:
-    result = done(channel.run(LOCAL, "exec <&-; sleep 0.2; echo late", NOISE, deadline=soon()))
-    assert result.stdout == b"late\n"
-
-
-def test_a_signal_here() -> None:
-    assert done(channel.run(LOCAL, "kill -TERM $$", deadline=soon())).exit_code == 143
-
-
-def test_the_deadline_is_hard_and_the_group_dies(tmp_path: Path, eventually: Callable[..., None]) -> None:
-    begun = time.monotonic()
-    command = f"sleep 60 & echo $! > {tmp_path}/pid; wait"
-    assert failed(channel.run(LOCAL, command, deadline=soon(0.4))).code == "timeout"
-    assert time.monotonic() - begun < 2
-    child = int((tmp_path / "pid").read_text())
-    eventually(lambda: not lives(child), "the program's child is gone too")
-
-
-def lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def test_output_is_bounded() -> None:
-    begun = time.monotonic()
-    cause = failed(channel.run(LOCAL, "exec yes", deadline=soon(), max_output=100_000))
-    assert cause.code == "protocol"
-    assert "100000" in cause.message
-    assert time.monotonic() - begun < 5
-
-
-def test_noise_on_stderr_is_cut_and_does_no_harm() -> None:
-    command = "yes | head -c 3000000 >&2; echo fine"
-    result = done(channel.run(LOCAL, command, deadline=soon(), max_output=100_000))
-    assert result.stdout == b"fine\n"
-    assert 100_000 <= len(result.stderr) < 200_000
-
-
-def test_a_child_that_keeps_the_output_open_does_not_hold_us() -> None:
-    begun = time.monotonic()
-    result = done(channel.run(LOCAL, "sleep 30 & echo $!", deadline=soon()))
-    os.kill(int(result.stdout), signal.SIGKILL)
-    assert result.exit_code == 0
-    assert time.monotonic() - begun < 5
 
 
 def test_a_channel_in_pieces() -> None:
@@ -120,7 +59,7 @@ def test_no_descriptors_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
     real, made = os.pipe, [0]
     monkeypatch.setattr(os, "pipe", full)
-    cause = failed(channel.run(LOCAL, "true", deadline=soon()))
+    cause = failed(exchange.run(LOCAL, "true", deadline=soon()))
     assert "Too many open files" in cause.message
 
 
@@ -134,7 +73,7 @@ def test_ssh_is_not_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 def test_what_only_ansible_reaches_is_refused_with_its_reason() -> None:
     other = Transport(node="pi", kind="other", destination="pi", reason="it is reached with a password")
-    assert "a password" in failed(channel.run(other, "true", deadline=soon())).message
+    assert "a password" in failed(exchange.run(other, "true", deadline=soon())).message
 
 
 def opened(result: Channel | Cause) -> Channel:
@@ -147,7 +86,7 @@ def plain(sshd: Any, command: str, data: bytes = b"", **more: Any) -> Completed 
     transport = sshd.transport(**more)
     opening = opened(channel.open_plain(transport, command, deadline=soon()))
     with opening:
-        return channel.exchange(transport, opening, data, deadline=soon())
+        return exchange.exchange(transport, opening, data, deadline=soon())
 
 
 def test_plain_ssh(shared_sshd: Any) -> None:
@@ -168,11 +107,3 @@ def test_plain_ssh_names_its_failure(shared_sshd: Any, start_sshd: Callable[...,
     )
     assert auth.code == "auth"
     assert failed(plain(start_sshd(host_key="changed"), "true")).code == "host_key_changed"
-
-
-def test_output_of_every_length_is_exact(shared_sshd: Any) -> None:
-    rng = random.Random(1)
-    for size in (0, 1, 65535, 65536, 65537):
-        data = rng.randbytes(size)
-        result = done(channel.run(LOCAL, "cat", data, deadline=soon()))
-        assert hashlib.sha256(result.stdout).digest() == hashlib.sha256(data).digest()

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.toft.fleet.plugins.plugin_utils import channel, masters, mux
+from ansible_collections.toft.fleet.plugins.plugin_utils import channel, exchange, masters, mux
 from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause
-from ansible_collections.toft.fleet.plugins.plugin_utils.channel import Channel, Completed
+from ansible_collections.toft.fleet.plugins.plugin_utils.channel import Channel
+from ansible_collections.toft.fleet.plugins.plugin_utils.exchange import Completed
 from ansible_collections.toft.fleet.plugins.plugin_utils.fanout import run_all
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
 
@@ -48,7 +49,7 @@ def pid_of(path: Path) -> int:
 
 
 def runs(transport: Transport, seconds: float = 10.0) -> bool:
-    return channel.run(transport, "echo here", deadline=soon(seconds)) == Completed(b"here\n", b"", 0)
+    return exchange.run(transport, "echo here", deadline=soon(seconds)) == Completed(b"here\n", b"", 0)
 
 
 @pytest.fixture
@@ -120,12 +121,12 @@ def test_close(runtime: Path, shared_sshd: Any, eventually: Callable[..., None])
 
 RACER = """
 import json, sys, time
-from ansible_collections.toft.fleet.plugins.plugin_utils import channel, masters, mux
+from ansible_collections.toft.fleet.plugins.plugin_utils import exchange, masters, mux
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
 transport = Transport.from_dict(json.loads(sys.argv[1]))
 sys.stdin.readline()
 path = masters.ensure(transport, time.monotonic() + 10)
-result = channel.run(transport, "echo here", deadline=time.monotonic() + 10)
+result = exchange.run(transport, "echo here", deadline=time.monotonic() + 10)
 print(mux.check(path, time.monotonic() + 1), result.stdout)
 """
 
@@ -194,7 +195,7 @@ def test_a_caller_in_a_hurry_does_not_cost_the_others_their_master(
     path = opened(transport)
     before, frozen = pid_of(path), sshd.sessions()
     paused(frozen)
-    cause = channel.run(transport, "true", deadline=soon(0.2))
+    cause = exchange.run(transport, "true", deadline=soon(0.2))
     assert isinstance(cause, Cause)
     assert cause.code == "timeout"
     for pid in frozen:
@@ -245,7 +246,7 @@ def test_a_frozen_host_fails_in_time(
         for sshd in (asked, followed):
             paused([sshd.process.pid, *sshd.sessions()])
         works: list[Callable[[], Any]] = [
-            lambda: channel.run(transport, "true", deadline=soon(3.5)),
+            lambda: exchange.run(transport, "true", deadline=soon(3.5)),
             lambda: session.wait(soon()),
         ]
         new, running = run_all(works, lambda work, deadline: work(), deadline_each=12)
@@ -267,7 +268,7 @@ def test_a_restarted_host(runtime: Path, start_sshd: Callable[..., Any]) -> None
     assert runs(transport)
     assert time.monotonic() - begun < 10
     again.stop()
-    cause = channel.run(transport, "true", deadline=soon())
+    cause = exchange.run(transport, "true", deadline=soon())
     assert isinstance(cause, Cause)
     assert cause.code == "refused"
 
@@ -439,7 +440,7 @@ def test_a_noisy_node(runtime: Path, start_sshd: Callable[..., Any], tmp_path: P
         session = way(transport, "cat", deadline=soon())
         assert isinstance(session, Channel), session
         with session:
-            result = channel.exchange(transport, session, data, deadline=soon())
+            result = exchange.exchange(transport, session, data, deadline=soon())
         assert result == Completed(b"motd\n" + data, b"complaint\n", 0)
 
 
@@ -458,7 +459,7 @@ def test_figures(runtime: Path, shared_sshd: Any, capsys: pytest.CaptureFixture[
     path = opened(transport)
     argv = ["ssh", "-S", str(path), *transport.options, "-T", "--", transport.destination, "true"]
     ways: dict[str, Callable[[], Any]] = {
-        "mux, our client": lambda: channel.run(transport, "true", deadline=soon()),
+        "mux, our client": lambda: exchange.run(transport, "true", deadline=soon()),
         "mux, ssh -S": lambda: subprocess.run(argv, stdin=subprocess.DEVNULL, check=True),
     }
     lines = []

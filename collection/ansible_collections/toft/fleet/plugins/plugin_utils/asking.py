@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.toft.fleet.plugins.plugin_utils import channel, program
+from ansible_collections.toft.fleet.plugins.plugin_utils import exchange, program
 from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause, cause
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
 
@@ -17,7 +17,7 @@ MOST = 16 << 20
 
 def ask(transport: Transport, request: Mapping[str, Any], *, deadline: float) -> dict[str, Any] | Cause:
     """`deadline` is a time.monotonic(). A node program's refusal is an answer too: {ok: false, error}."""
-    done = channel.run(
+    done = exchange.run(
         transport,
         boot(transport),
         program.request_bytes(dict(request)),
@@ -43,7 +43,7 @@ def silence(transport: Transport, exit_code: int, stderr: bytes) -> Cause:
     return cause("no_python", transport) if exit_code == 127 else cause("protocol", transport, detail=words)
 
 
-def _answer(transport: Transport, done: channel.Completed) -> dict[str, Any] | Cause:
+def _answer(transport: Transport, done: exchange.Completed) -> dict[str, Any] | Cause:
     reader = program.Reader()
     for kind, payload in reader.feed(done.stdout):
         if kind == b"A":

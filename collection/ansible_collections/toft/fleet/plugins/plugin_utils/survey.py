@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ansible_collections.toft.fleet.plugins.module_utils.load import Load
-from ansible_collections.toft.fleet.plugins.plugin_utils import channel, probing
+from ansible_collections.toft.fleet.plugins.plugin_utils import exchange, probing
 from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause, cause
 from ansible_collections.toft.fleet.plugins.plugin_utils.fanout import Outcome, run_all
 from ansible_collections.toft.fleet.plugins.plugin_utils.roster import Member
@@ -43,7 +43,7 @@ def probe(member: Member, *, interval: float, deadline: float) -> Load | Cause:
         return transport
     begun = time.monotonic()
     script = probing.script(paths(member), interval)
-    done = channel.run(transport, probing.COMMAND, script, deadline=deadline, max_output=probing.MOST)
+    done = exchange.run(transport, probing.COMMAND, script, deadline=deadline, max_output=probing.MOST)
     if isinstance(done, Cause):
         return done
     read = probing.read(done.stdout)
