@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.toft.fleet.plugins.plugin_utils import channel, exchange, masters, mux
+from ansible_collections.toft.fleet.plugins.plugin_utils import channel, control_sockets, exchange, masters, mux
 from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause
 from ansible_collections.toft.fleet.plugins.plugin_utils.channel import Channel
 from ansible_collections.toft.fleet.plugins.plugin_utils.exchange import Completed
@@ -83,30 +81,6 @@ def test_one_master_for_one_way(runtime: Path, shared_sshd: Any) -> None:
     assert os.readlink(f"/proc/{pid}/cwd") == "/"
 
 
-def test_other_options_never_share_a_master(runtime: Path, shared_sshd: Any) -> None:
-    known = shared_sshd.keys.home / "known"
-    paths = {
-        masters.socket_path(shared_sshd.transport(**more))
-        for more in (
-            {},
-            {"ansible_user": "root"},
-            {"ansible_port": 22},
-            {"ansible_host": "localhost"},
-            {"args": f"-o UserKnownHostsFile={known}"},
-        )
-    }
-    assert len(paths) == 5
-
-
-def test_an_edited_configuration_gets_a_new_connection(runtime: Path, tmp_path: Path) -> None:
-    config = tmp_path / "config"
-    config.write_text("Host a\n HostName 10.0.0.1\n")
-    there = Transport(node="a", kind="ssh", destination="a", options=("-F", str(config)))
-    before = masters.socket_path(there)
-    config.write_text("Host a\n HostName 10.0.0.22\n")
-    assert masters.socket_path(there) != before
-
-
 def test_close(runtime: Path, shared_sshd: Any, eventually: Callable[..., None]) -> None:
     one, two = shared_sshd.transport(), shared_sshd.transport(ansible_user="root")
     paths = [opened(one), opened(two)]
@@ -151,7 +125,7 @@ def test_processes_that_race_share_one_master(runtime: Path, shared_sshd: Any) -
 def test_threads_that_race_share_one_master(runtime: Path, shared_sshd: Any) -> None:
     transport = shared_sshd.transport()
     outcomes = run_all(range(8), lambda i, deadline: masters.ensure(transport, deadline), deadline_each=10)
-    assert {outcome.value for outcome in outcomes} == {masters.socket_path(transport)}
+    assert {outcome.value for outcome in outcomes} == {control_sockets.socket_path(transport)}
     assert len(shared_sshd.sessions()) == 1
 
 
@@ -167,7 +141,7 @@ def test_a_killed_master_is_replaced(runtime: Path, shared_sshd: Any) -> None:
 
 def test_a_stale_socket_is_removed_by_ensure(runtime: Path, shared_sshd: Any) -> None:
     transport = shared_sshd.transport()
-    path = masters.socket_path(transport)
+    path = control_sockets.socket_path(transport)
     assert isinstance(path, Path)
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(path))
@@ -399,25 +373,6 @@ def test_a_squatted_directory_is_refused(
         place.unlink() if place.is_symlink() else place.rmdir()
 
 
-def test_places_for_sockets(runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert masters.directory() == runtime / "toft"
-    (runtime / "toft").chmod(0o755)
-    assert masters.directory() == runtime / "toft"
-    assert (runtime / "toft").stat().st_mode & 0o777 == 0o700
-    with tempfile.TemporaryDirectory(dir="/tmp", prefix="toft-home-") as home:
-        monkeypatch.setenv("HOME", home)
-        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-        for unfit in (str(tmp_path / ("x" * 90)), "/nowhere/at/all", "relative", f"{runtime}/%h", ""):
-            monkeypatch.setenv("XDG_RUNTIME_DIR", unfit)
-            assert masters.directory() == Path(home, ".cache/toft-ssh")
-        monkeypatch.setenv("HOME", "/nonexistent")
-        found = masters.directory()
-        assert found == Path(f"/tmp/toft-{os.getuid()}")
-        with contextlib.suppress(OSError):  # somebody's own masters may be in it
-            found.rmdir()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
-
-
 def test_a_full_disk_costs_the_master_and_not_the_command(
     runtime: Path, shared_sshd: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -425,7 +380,7 @@ def test_a_full_disk_costs_the_master_and_not_the_command(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(masters, "_try_lock", full)
+        patch.setattr(control_sockets, "_try_lock", full)
         assert failed(shared_sshd.transport()).code == "no_control_socket"
         assert runs(shared_sshd.transport())
 

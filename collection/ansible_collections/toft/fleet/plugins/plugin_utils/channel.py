@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from ansible_collections.toft.fleet.plugins.plugin_utils import masters, mux
+from ansible_collections.toft.fleet.plugins.plugin_utils import control_sockets, masters, mux
 from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause, cause, explain
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport, ssh_argv, ssh_environment
 
@@ -166,7 +166,7 @@ def _open_kept(
     A master that was there already may be the remains of a host that is gone or was restarted: it has SESSION
     seconds to answer, and is then dropped and opened afresh, once.
     """
-    path = masters.socket_path(transport)
+    path = control_sockets.socket_path(transport)
     if isinstance(path, Cause):
         return None
     opened = _session_of_old(transport, path, command, deadline, tty)
@@ -183,7 +183,7 @@ def _open_kept(
 def _session_of_old(
     transport: Transport, path: Path, command: str, deadline: float, tty: str | None
 ) -> Channel | mux.Failure:
-    number = masters.seen(path)
+    number = control_sockets.seen(path)
     if number is None:
         return mux.Failure("gone", "")
     patience = time.monotonic() + SESSION

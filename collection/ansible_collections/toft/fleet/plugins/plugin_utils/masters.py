@@ -1,9 +1,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The ssh masters that are kept open, one for each way of reaching a node.
 
-A master is an `ssh -M -N -f` that listens on a control socket in a private directory. The socket's name is
-a hash of everything that decides where the connection goes and how, so different options never share one. A
-lock file beside it lets one process at a time open a master; the others find it open.
+A master is an `ssh -M -N -f` that listens on a control socket (see `control_sockets`), whose name depends on
+everything that decides where the connection goes and how, so different options never share one. The lock beside
+it lets one process at a time open a master; the others find it open.
 
 A master ends by itself after some idle minutes, and within six seconds of silence when its host is gone
 (ServerAliveInterval, see transport.py). One that does not answer is dropped, and `ensure` opens another.
@@ -14,23 +14,18 @@ A `deadline` is a value of time.monotonic().
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
-import hashlib
-import json
 import os
 import random
 import re
 import signal
-import stat
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ansible_collections.toft.fleet.plugins.plugin_utils import mux
+from ansible_collections.toft.fleet.plugins.plugin_utils import control_sockets, mux
 from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause, cause, explain
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import (
     Transport,
@@ -44,11 +39,6 @@ ALIVE = 1.0
 KEY_EXCHANGE = 1.0
 """Seconds after which an opening ssh is waiting for the network and not for the processor."""
 MAX_WORDS = 65536
-SUN_PATH = 103
-"""The shortest limit for a socket's path (macOS)."""
-NAME = re.compile(r"m-[0-9a-f]{16}\Z")
-SUFFIX = 17
-"""ssh binds the socket under its name, a dot and 16 letters first, and then links it."""
 
 
 def ensure(transport: Transport, deadline: float) -> Path | Cause:
@@ -56,13 +46,13 @@ def ensure(transport: Transport, deadline: float) -> Path | Cause:
 
     The cause `no_control_socket` says that masters cannot be had here, which says nothing about the node.
     """
-    path = socket_path(transport)
+    path = control_sockets.socket_path(transport)
     if isinstance(path, Cause):
         return path
     if _alive(path, deadline):
         return path
     try:
-        with _lock(path, deadline) as held:
+        with control_sockets.lock(path, deadline) as held:
             if not held:
                 return cause("timeout", transport)
             if _alive(path, deadline):
@@ -74,160 +64,34 @@ def ensure(transport: Transport, deadline: float) -> Path | Cause:
         return cause("no_control_socket", transport, detail=error.strerror or str(error))
 
 
-def socket_path(transport: Transport) -> Path | Cause:
-    """Where this node's control socket is or would be."""
-    where = directory()
-    if isinstance(where, str):
-        return cause("no_control_socket", transport, detail=where)
-    return where / f"m-{_fingerprint(transport)}"
-
-
-def seen(path: Path) -> int | None:
-    """Which socket is there now, as a number for `drop`; None if there is none."""
-    try:
-        return path.lstat().st_ino
-    except OSError:
-        return None
-
-
 def drop(path: Path, number: int) -> None:
     """Ends the master that failed us, unless another has taken its place already."""
-    if seen(path) == number:
+    if control_sockets.seen(path) == number:
         mux.terminate(path, time.monotonic() + ALIVE / 2)
-    if seen(path) == number:
+    if control_sockets.seen(path) == number:
         path.unlink(missing_ok=True)
 
 
 def close(transport: Transport) -> bool:
     """Ends this node's master; True if there was one."""
-    path = socket_path(transport)
+    path = control_sockets.socket_path(transport)
     return not isinstance(path, Cause) and _close(path)
 
 
 def close_all() -> int:
     """Ends every master of this user; how many there were."""
-    where = directory()
+    where = control_sockets.directory()
     if isinstance(where, str):
         return 0
-    paths = sorted(path for path in where.iterdir() if NAME.match(path.name))
+    paths = sorted(path for path in where.iterdir() if control_sockets.NAME.match(path.name))
     closed = sum([_close(path) for path in paths])
     for lock in where.glob("m-*.lock"):
-        _remove_lock(lock)
+        control_sockets.remove_lock(lock)
     return closed
-
-
-def directory() -> Path | str:
-    """The private directory of the sockets, made if need be, or why there is none.
-
-    A place that cannot be used is passed over; a place that someone else has prepared is refused.
-    """
-    for parent, name in _places(os.environ, os.getuid()):
-        path = parent / name
-        fits = len(os.fsencode(path)) + len("/m-") + 16 + SUFFIX <= SUN_PATH
-        # ssh expands % and ${} in a control path.
-        if not fits or not re.fullmatch(r"[\w./+-]+", str(path), re.ASCII):
-            continue
-        try:
-            path.mkdir(mode=0o700, exist_ok=True)
-            return path if _is_private(path) else f"{path} is not ours alone"
-        except OSError:
-            continue
-    return "no directory is fit for sockets"
-
-
-def _places(environ: Mapping[str, str], uid: int) -> Iterator[tuple[Path, str]]:
-    runtime = environ.get("XDG_RUNTIME_DIR", "")
-    if runtime.startswith("/"):
-        yield Path(runtime), "toft"
-    home = environ.get("HOME", "")
-    cache = environ.get("XDG_CACHE_HOME", "") or (f"{home}/.cache" if home.startswith("/") else "")
-    if cache.startswith("/"):
-        with contextlib.suppress(OSError):
-            Path(cache).mkdir(mode=0o700, exist_ok=True)
-        yield Path(cache), "toft-ssh"
-    yield Path("/tmp"), f"toft-{uid}"
-
-
-def _is_private(path: Path) -> bool:
-    found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
-        return False
-    if found.st_mode & 0o077:
-        path.chmod(0o700)
-    return True
-
-
-def _fingerprint(transport: Transport) -> str:
-    """What decides where a connection goes: the destination, the options, and the configuration they refer
-    to.
-    """
-    config = _config_file(transport.options)
-    try:
-        found = config.stat()
-        version = [str(config), found.st_mtime_ns, found.st_size]
-    except OSError:
-        version = [str(config)]
-    facts = [transport.destination, transport.options, _working_directory(transport), version]
-    return hashlib.sha256(json.dumps(facts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
-def _config_file(options: tuple[str, ...]) -> Path:
-    for i, word in enumerate(options):
-        if word == "-F" and i + 1 < len(options):
-            return Path(options[i + 1])
-        if word.startswith("-F"):
-            return Path(word[2:])
-    return Path(os.path.expanduser("~/.ssh/config"))
-
-
-def _working_directory(transport: Transport) -> str:
-    """The root, so that a master holds no directory busy; the present one if an option's file is relative
-    to it.
-    """
-    options = transport.options
-    files = [options[i + 1] for i, word in enumerate(options[:-1]) if word in ("-F", "-i")]
-    return os.getcwd() if any(file[:1] not in ("/", "~") for file in files) else "/"
 
 
 def _alive(path: Path, deadline: float) -> bool:
     return isinstance(mux.check(path, min(deadline, time.monotonic() + ALIVE)), int)
-
-
-@contextlib.contextmanager
-def _lock(path: Path, deadline: float) -> Iterator[bool]:
-    """Holds the lock beside a socket; False if others held it until the deadline."""
-    lock = Path(f"{path}.lock")
-    fd = -1
-    try:
-        while fd < 0 and time.monotonic() < deadline:
-            fd = _try_lock(lock)
-            if fd < 0:
-                time.sleep(0.02)
-        yield fd >= 0
-    finally:
-        if fd >= 0:
-            os.close(fd)
-
-
-def _try_lock(lock: Path) -> int:
-    """A descriptor that holds the lock, or -1."""
-    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Somebody may have removed the file between our opening and locking it.
-        if os.fstat(fd).st_ino == seen(lock):
-            return fd
-    except BlockingIOError:
-        pass
-    os.close(fd)
-    return -1
-
-
-def _remove_lock(lock: Path) -> None:
-    fd = _try_lock(lock)
-    if fd >= 0:
-        lock.unlink(missing_ok=True)
-        os.close(fd)
 
 
 def _close(path: Path) -> bool:
@@ -295,7 +159,7 @@ def _jump(transport: Transport, deadline: float) -> str:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=max(0.1, min(2.0, deadline - time.monotonic())),
-            cwd=_working_directory(transport),
+            cwd=control_sockets.working_directory(transport),
             check=False,
         )
     except (OSError, subprocess.SubprocessError):
@@ -306,7 +170,7 @@ def _jump(transport: Transport, deadline: float) -> str:
 
 def _may_have_jumps(transport: Transport) -> bool:
     try:
-        text = _config_file(transport.options).read_text(errors="replace")
+        text = control_sockets.config_file(transport.options).read_text(errors="replace")
     except OSError:
         return False
     return re.search(r"^\s*(?:proxy|include)", text, re.IGNORECASE | re.MULTILINE) is not None
@@ -347,7 +211,7 @@ def _start(argv: list[str], transport: Transport, words: int) -> subprocess.Pope
         stdout=subprocess.PIPE,
         stderr=words,
         env=ssh_environment(os.environ),
-        cwd=_working_directory(transport),
+        cwd=control_sockets.working_directory(transport),
         start_new_session=True,
     )
 
@@ -371,9 +235,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _opened(transport: Transport, path: Path, code: int | None, words: bytes) -> Path | Cause:
     """What came of it; `code` is None if the deadline ended it."""
     if code != 0:
-        for half_made in path.parent.glob(f"{path.name}.{'?' * (SUFFIX - 1)}"):
+        for half_made in path.parent.glob(f"{path.name}.{'?' * (control_sockets.SUFFIX - 1)}"):
             half_made.unlink(missing_ok=True)
         return explain(transport, code, words, timed_out=code is None)
-    if seen(path) is None:
+    if control_sockets.seen(path) is None:
         return cause("no_control_socket", transport, detail=words.decode("utf-8", "replace"))
     return path
