@@ -35,6 +35,12 @@ class Toft:
         return [TOFT, *(["-i", str(self.inventory)] if self.inventory else []), *words]
 
     @property
+    def outside(self) -> Path:
+        """A directory that is in no working tree, so that nothing is synced."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        return self.home
+
+    @property
     def environment(self) -> dict[str, str]:
         mine = {k: v for k, v in os.environ.items() if not k.startswith(("TOFT_", "ANSIBLE_", "XDG_"))}
         here = {f"XDG_{kind}_HOME": str(self.home / kind.lower()) for kind in ("CONFIG", "STATE", "CACHE")}
@@ -49,14 +55,15 @@ class Toft:
             capture_output=True,
             env=self.environment,
             timeout=timeout,
-            cwd=cwd,
+            cwd=cwd or self.outside,
             check=False,
             **source,
         )
 
     def begin(self, *words: str, **settings: Any) -> subprocess.Popen[bytes]:
         """Start it and go on; whatever is still running at the end of the test is killed."""
-        settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | settings
+        usual: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        settings = usual | {"cwd": self.outside} | settings
         process = subprocess.Popen(self.argv(*words), env=self.environment, start_new_session=True, **settings)
         self.started.append(process)
         return process

@@ -19,6 +19,8 @@ from ansible_collections.toft.fleet.plugins.plugin_utils import masters
 from ansible_collections.toft.fleet.plugins.plugin_utils.hostvars import from_vars
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
 
+from tests.collection.plugin_utils.mirrors import pair as pair
+
 
 def wait_until(true: Callable[[], bool], what: str, seconds: float = 5.0) -> None:
     """Waits for something that another process does."""

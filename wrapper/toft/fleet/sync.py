@@ -11,12 +11,13 @@ import hashlib
 import os
 import posixpath
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.toft.fleet.plugins.plugin_utils.git import toplevel
-from ansible_collections.toft.fleet.plugins.plugin_utils.placing import Order, Placed, bring
+from ansible_collections.toft.fleet.plugins.plugin_utils.placing import Order, bring
 from ansible_collections.toft.fleet.plugins.plugin_utils.this_machine import machine_id
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
 
@@ -159,15 +160,12 @@ def pull(fleet: Fleet, pattern: str, path: str, *, any_arch: bool = False) -> To
     return _must_have_come(Told.of(placed))
 
 
-def pull_of(fleet: Fleet, tree: Tree, job: Job, path: str, workdir: str | None, *, any_arch: bool = False) -> Told:
-    """Results of a job that has ended, over the connection that it was followed by. Raises Failure."""
-    if job.transport is None or job.transport["kind"] == "local":
-        return Told(job.node or "", "here")
-    wanted = order(fleet, tree, pull=within(tree, path), any_arch=any_arch)
-    wanted["exclude"] = tuple(wanted["exclude"])
-    meant = Order(**wanted)
-    placed: Placed = bring(Transport.from_dict(job.transport), workdir, meant, meant.tree(), None)
-    return _must_have_come(Told.of(placed.to_dict()))
+def pull_of(fleet: Fleet, tree: Tree, job: Job, lease: Mapping[str, Any], path: str, *, any_arch: bool) -> Told:
+    """Results of a job that has ended, from the mirror that it ran in. Raises Failure, as `pull` does."""
+    wanted = order(fleet, tree, pull=within(tree, path), any_arch=any_arch, slot=lease["slot"])
+    meant = Order(**wanted | {"exclude": tuple(wanted["exclude"])})
+    transport = Transport.from_dict(job.transport or {})
+    return _must_have_come(Told.of(bring(transport, lease["workdir"], meant, meant.tree(), None).to_dict()))
 
 
 def _must_have_come(told: Told) -> Told:

@@ -46,6 +46,7 @@ class Order:
     dry: bool = False
     pull: str | None = None
     any_arch: bool = False
+    slot: int | None = None
     unasked: bool = True
     """also to nodes that are kept out of automatic placement (`toft_auto: false`)"""
 
@@ -136,7 +137,9 @@ def _synced(node: str, wanted: mirroring.Wanted, done: mirroring.Mirrored) -> Pl
 
 
 def _pulled(transport: Transport, workdir: str | None, order: Order) -> Placed:
-    wanted = pulling.Pull(order.root, Path(order.cache), order.name, workdir, str(order.pull), any_arch=order.any_arch)
+    wanted = pulling.Pull(
+        order.root, Path(order.cache), order.name, workdir, str(order.pull), order.slot, order.any_arch
+    )
     return Placed(transport.node, "pulled", sync=asdict(pulling.pull(transport, wanted)))
 
 
