@@ -11,9 +11,14 @@ import pytest
 from ansible_collections.toft.fleet.plugins.plugin_utils.intent import Cancelled, Intent, declare
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
 from toft.engine.nodes import ask_all
+from toft.engine.requests import Request
+from toft.engine.runner import Engine, Refused
 from toft.fleet import jobs, owners
+from toft.fleet.commands import Words
+from toft.fleet.execute import start_all
 from toft.fleet.failures import Failure
 from toft.fleet.fleet import Fleet, assemble, new_id, now
+from toft.fleet.offload import Offload, start
 from toft.store.records import Job
 
 HERE = Transport("here", "local", "here")
@@ -128,3 +133,45 @@ def test_owners() -> None:
     assert not owners.alive(DEAD)
     assert not owners.alive(None)
     assert not owners.alive(f"{os.getpid()} 1"), "a process id that is another's by now"
+
+
+@pytest.mark.parametrize("use", ["offload", "exec"])
+def test_a_job_that_was_started_when_its_run_was_broken_off_is_kept(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, use: str
+) -> None:
+    def broken_off(self: object, request: Request) -> Refused:
+        job_id = str(request.label) + ("-1" if use == "exec" else "")
+        (fleet.engine.runs / str(request.label)).mkdir(parents=True)
+        declare(fleet.engine.runs / str(request.label), [Intent(job_id, "here", HERE.to_dict(), ("sleep", "60"), now())])
+        assert start_on_node(job_id, ["sleep", "60"])["ok"]
+        return Refused("cancelled", "stopped")
+
+    monkeypatch.setattr(Engine, "run", broken_off)
+    asked = Offload(Words(("sleep", "60")))
+    job = start(fleet, asked, print).job if use == "offload" else start_all(fleet, "all", asked)[0][0]
+    try:
+        assert (job.state, job.node) == ("running", "here")
+        assert [j.state for j in jobs.listed(fleet)] == ["running"]
+    finally:
+        jobs.signal(fleet, job, "KILL")
+
+
+@pytest.mark.parametrize("use", ["offload", "exec"])
+def test_a_run_broken_off_before_its_start_leaves_nothing_that_could_start(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, use: str
+) -> None:
+    runs: list[Path] = []
+
+    def broken_off(self: object, request: Request) -> Refused:
+        runs.append(fleet.engine.runs / str(request.label))
+        runs[0].mkdir(parents=True)
+        job_id = str(request.label) + ("-1" if use == "exec" else "")
+        declare(runs[0], [Intent(job_id, "here", HERE.to_dict(), ("true",), now())])
+        return Refused("cancelled", "stopped")
+
+    monkeypatch.setattr(Engine, "run", broken_off)
+    asked = Offload(Words(("true",)))
+    with pytest.raises(Failure):
+        start(fleet, asked, print) if use == "offload" else start_all(fleet, "all", asked)
+    assert not runs[0].exists()
+    assert start_on_node(runs[0].name + ("-1" if use == "exec" else ""), ["true"])["ok"] is False

@@ -110,6 +110,8 @@ def _show_group(session: Session, group: list[Result]) -> None:
         session.say(f"{names}: {why}" if why else "")
     if first.error and first.error.get("fix"):
         session.say(f"try: {first.error['fix']}")
+    for job in (result.job for result in group if result.job.state == "running"):
+        session.complain(f"let go; job {job.id} runs on {job.node}: toft attach {job.id}")
 
 
 def _copy(file: IO[bytes], fd: int) -> None:

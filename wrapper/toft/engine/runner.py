@@ -63,8 +63,8 @@ class Engine:
         try:
             return self._run(request, run_dir)
         finally:
-            if not request.keep:
-                shutil.rmtree(run_dir, ignore_errors=True)
+            # ansible_runner leaves the whole environment of this process in there.
+            shutil.rmtree(run_dir / "artifacts" if request.keep else run_dir, ignore_errors=True)
 
     def _prepare(self, request: Request) -> Path:
         self.runs.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -8,14 +8,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import IO, Any
 
 from toft.engine.control import Control, Order
 from toft.engine.requests import Request, Step
 from toft.fleet import owners
-from toft.fleet.failures import NOT_STARTED
+from toft.fleet.failures import NOT_STARTED, Failure
 from toft.fleet.fleet import Fleet, new_id, now
 from toft.fleet.follow import UNKNOWN, Followed, Wishes, exit_code, follow
+from toft.fleet.interrupted import perhaps_started
 from toft.fleet.offload import Offload
 from toft.store.records import Job
 
@@ -42,7 +44,12 @@ def start_all(fleet: Fleet, pattern: str, offload: Offload) -> list[tuple[Job, d
     base = new_id("x")
     body = fleet.body(**offload.words.to_body(), job=offload.job(base))
     request = Request(pattern, (Step("dispatch"),), body, label=base, keep=True, owner=owners.me())
-    told = fleet.ask(request)["dispatch"]["jobs"]
+    try:
+        told = fleet.ask(request)["dispatch"]["jobs"]
+    except Failure:
+        told = _broken_off(fleet.engine.runs / base)
+        if not told:
+            raise
     started = []
     for one in told:
         job = Job(one["id"], tuple(one["command"]), now(), node=one["node"], reason="explicit", owner=owners.me())
@@ -55,6 +62,18 @@ def start_all(fleet: Fleet, pattern: str, offload: Offload) -> list[tuple[Job, d
         fleet.store.add(job)
         started.append((job, one["error"]))
     return started
+
+
+def _broken_off(run_dir: Path) -> list[dict[str, Any]]:
+    """The jobs that were started in the last moment, as the action would have told of them."""
+    jobs = perhaps_started(run_dir)
+    if not jobs:
+        owners.forget(run_dir)
+    return [
+        {"id": i.id, "node": i.node, "command": i.command, "transport": i.transport}
+        | {"record": record, "outcome": "started" if record else "unsure", "error": None}
+        for i, record in jobs
+    ]
 
 
 def follow_all(
@@ -111,7 +130,7 @@ def overall(results: list[Result]) -> int:
         return codes[0]
     if all(result.job.state == "not_started" for result in results):
         return NOT_STARTED
-    if any(result.job.state == "unknown" for result in results):
+    if any(result.job.state in ("unknown", "running") for result in results):
         return UNKNOWN
     return int(any(codes))
 

@@ -73,6 +73,9 @@ def remove(fleet: Fleet, job: Job) -> None:
         (answer,) = ask_all([(_transport(job), {"verb": "remove", "ids": [job.id]})], ASK_S)
         _must_be_ok(job, answer)
     fleet.store.remove([job.id])
+    if job.run_dir:
+        # What is left of its run would only be taken for a job that nobody has written down.
+        owners.forget(Path(job.run_dir))
 
 
 def _transport(job: Job) -> Transport:
