@@ -1,5 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Where a command runs: a pure decision from what it needs, what the nodes are, and a policy.
+"""Where a command runs: a pure decision from what it needs, what the nodes are, and a policy (`requirements`,
+`routing_nodes`, `routing_policy`).
 
 Three steps, in this order:
 
@@ -25,14 +26,32 @@ in the inventory but no candidate (heavy work and `toft_auto: false`); `why` say
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ansible_collections.toft.fleet.plugins.module_utils.load import CAPABILITIES, NO_CAPABILITIES, Load
-from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause
-from ansible_collections.toft.fleet.plugins.plugin_utils.probing import NAMES
-from ansible_collections.toft.fleet.plugins.plugin_utils.rules import Matched, Profile, Requirement, Topics
+from ansible_collections.toft.fleet.plugins.plugin_utils.requirements import Matched, Requirement
+from ansible_collections.toft.fleet.plugins.plugin_utils.routing_nodes import Node
+from ansible_collections.toft.fleet.plugins.plugin_utils.routing_policy import (
+    Overload,
+    Policy,
+    Weights,
+    overloaded,
+    score,
+)
+
+__all__ = [
+    "REASONS",
+    "Candidate",
+    "Decision",
+    "Node",
+    "Overload",
+    "Policy",
+    "Weights",
+    "decide",
+    "overloaded",
+    "score",
+]
 
 REASONS = (
     "explicit",
@@ -48,224 +67,6 @@ REASONS = (
     "none_eligible",
 )
 BUILDER_GROUPS = frozenset({"builder", "builders"})
-LOOKED_FOR = {
-    program: CAPABILITIES.get(name, name)
-    for name in NAMES.split()
-    for program in (name, CAPABILITIES.get(name, name))
-    if name not in NO_CAPABILITIES
-}
-"""Programs that a probe looks for (`apt` by looking for apt-get), to the capabilities that they are."""
-
-
-# ---- the nodes ---------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A node as routing sees it.
-
-    `os`, `arch`, `slots`, `capabilities`: as declared; what `load` says counts more, and capabilities add up.
-    `reachable`: None if nobody asked; False with a `cause`. `jobs`: ours that run there now, if that is known
-    better than by the probe. `local`: it is this machine.
-    """
-
-    name: str
-    groups: tuple[str, ...] = ()
-    os: str | None = None
-    arch: str | None = None
-    auto: bool = True
-    slots: int | None = None
-    specializations: tuple[str, ...] = ()
-    capabilities: tuple[str, ...] = ()
-    load: Load | None = None
-    jobs: int | None = None
-    reachable: bool | None = None
-    cause: Cause | None = None
-    local: bool = False
-    in_inventory: bool = True
-
-    @classmethod
-    def from_vars(
-        cls,
-        name: str,
-        groups: Sequence[str],
-        variables: Mapping[str, Any],
-        *,
-        load: Load | None = None,
-        cause: Cause | None = None,
-        local: bool = False,
-    ) -> Node:
-        """From host variables (`toft_os`, `toft_auto`, …) and what a probe answered."""
-        return cls(
-            name=name,
-            groups=tuple(groups),
-            os=variables.get("toft_os"),
-            arch=variables.get("toft_arch"),
-            auto=_truth(variables.get("toft_auto", True)),
-            slots=_whole(variables.get("toft_slots")),
-            specializations=_texts(variables.get("toft_specializations")),
-            capabilities=_texts(variables.get("toft_capabilities")),
-            load=load,
-            reachable=True if load else False if cause else None,
-            cause=cause,
-            local=local,
-        )
-
-    @property
-    def system(self) -> str | None:
-        return (self.load.os if self.load else None) or self.os
-
-    @property
-    def cores(self) -> int | None:
-        return self.load.cores if self.load else None
-
-    @property
-    def all_slots(self) -> int:
-        """Declared, else the cores, else one."""
-        return self.slots if self.slots is not None else self.cores or 1
-
-    @property
-    def running(self) -> int:
-        return self.jobs if self.jobs is not None else (self.load.jobs if self.load else None) or 0
-
-    @property
-    def free(self) -> int:
-        return max(0, self.all_slots - self.running)
-
-    def has(self, capability: str) -> bool | None:
-        """None: not known, because it is not declared and nothing was probed."""
-        if capability in self.capabilities or (self.load and capability in self.load.capabilities):
-            return True
-        return False if self.load else None
-
-    def lacks_program(self, programs: Iterable[str]) -> str | None:
-        """The first of these that a probe looked for and did not find."""
-        known = [program for program in programs if program in LOOKED_FOR]
-        return next((program for program in known if self.has(LOOKED_FOR[program]) is False), None)
-
-
-def _truth(value: Any) -> bool:
-    """INI inventories have texts."""
-    return value.strip().lower() not in ("false", "no", "off", "0") if isinstance(value, str) else bool(value)
-
-
-def _whole(value: Any) -> int | None:
-    text = str(value).strip()
-    return int(text) if not isinstance(value, bool) and re.fullmatch(r"[0-9]{1,9}", text) else None
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return tuple(str(part) for part in value) if isinstance(value, list | tuple) else ()
-
-
-# ---- the policy --------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """How much each part of the load counts in a score."""
-
-    cpu: float = 0.4
-    memory: float = 0.3
-    load_average: float = 0.3
-
-    def leaning(self, profile: Profile) -> Weights:
-        """What work leans on counts up to twice as much; the sum stays the same.
-
-        Input and output are seen in the load average: on Linux it counts those that wait for a disk.
-        """
-        parts = (
-            self.cpu * (1 + profile.cpu),
-            self.memory * (1 + profile.memory),
-            self.load_average * (1 + profile.io),
-        )
-        total = sum(parts)
-        scale = (self.cpu + self.memory + self.load_average) / total if total else 0.0
-        return Weights(*(part * scale for part in parts))
-
-
-@dataclass(frozen=True, slots=True)
-class Overload:
-    """This machine is overloaded above any of these (percent, percent, 1 minute load average by core), or
-    when it has no free slot."""
-
-    cpu_percent: float = 85.0
-    memory_percent: float = 90.0
-    load_per_core: float = 1.5
-
-
-OVERLOAD_NAMES = {"cpu": "cpu_percent", "memory": "memory_percent", "load": "load_per_core"}
-"""Shorter names that a configuration may use."""
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """`preferences`: a topic or word to the nodes or groups that are preferred for it."""
-
-    weights: Weights = Weights()
-    preferences: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    overload: Overload = Overload()
-    topics: Topics = field(default_factory=Topics)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any], topics: Topics) -> Policy:
-        """`load_weights`, `host_preferences` and `overload` of a configuration that has been checked.
-
-        `topics` are the rules' own: they say which words mean the same.
-        """
-        limits = (data.get("overload") or {}).items()
-        preferences = (data.get("host_preferences") or {}).items()
-        return cls(
-            weights=Weights(**(data.get("load_weights") or {})),
-            preferences={str(topic): _texts(nodes) for topic, nodes in preferences},
-            overload=Overload(**{OVERLOAD_NAMES.get(key, key): value for key, value in limits}),
-            topics=topics,
-        )
-
-
-def score(load: Load | None, weights: Weights, cores: int | None = None) -> float | None:
-    """cpu*w.cpu + memory*w.memory + min(load1/cores, 2)/2*w.load_average, each 0 to 1: lower is better.
-
-    A part that the node does not tell is left out, and the others count for it. None: it tells none.
-    """
-    if load is None:
-        return None
-    parts = [
-        (None if load.cpu_percent is None else load.cpu_percent / 100, weights.cpu),
-        (None if load.memory_percent is None else load.memory_percent / 100, weights.memory),
-        (_busy(load, cores), weights.load_average),
-    ]
-    told = [(min(1.0, max(0.0, value)), weight) for value, weight in parts if value is not None]
-    weight = sum(weight for _, weight in told)
-    if not weight:
-        return None
-    whole = weights.cpu + weights.memory + weights.load_average
-    return round(sum(value * part for value, part in told) * whole / weight, 4)
-
-
-def _busy(load: Load, cores: int | None) -> float | None:
-    count = cores or load.cores
-    return min(load.load[0] / count, 2) / 2 if load.load and count else None
-
-
-def overloaded(node: Node, limits: Overload) -> str | None:
-    """Why this machine should not take more; None if it can, or if nothing is known of it."""
-    load = node.load
-    if not node.free:
-        return f"{node.running} of {node.all_slots} slots are taken"
-    if load is None:
-        return None
-    if load.cpu_percent is not None and load.cpu_percent > limits.cpu_percent:
-        return f"CPU {load.cpu_percent:.0f}%"
-    if load.memory_percent is not None and load.memory_percent > limits.memory_percent:
-        return f"memory {load.memory_percent:.0f}%"
-    per_core = load.load[0] / load.cores if load.load and load.cores else 0.0
-    return f"load {per_core:.1f} by core" if per_core > limits.load_per_core else None
-
-
-# ---- the decision ------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
