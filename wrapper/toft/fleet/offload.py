@@ -14,7 +14,7 @@ from typing import Any
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
 
 from toft.engine.requests import Request, Step
-from toft.fleet import owners
+from toft.fleet import interrupted, owners
 from toft.fleet.commands import Words
 from toft.fleet.failures import NOT_STARTED, Failure
 from toft.fleet.fleet import Fleet, new_id, now
@@ -83,9 +83,19 @@ def _start_once(fleet: Fleet, offload: Offload, exclude: tuple[str, ...]) -> Sta
     try:
         answers = fleet.ask(Request(offload.on or "all", steps, body, label=job.id, keep=True))
     except Failure as failure:
-        _not_started(fleet, job, failure.message)
-        raise
+        return _broken_off(fleet, replace(job, run_dir=str(run_dir)), failure)
     return _started(fleet, job, answers["route"]["decision"], answers.steps.get("dispatch") or {})
+
+
+def _broken_off(fleet: Fleet, job: Job, failure: Failure) -> Started:
+    """Raises the failure unless the job had been started by then."""
+    there = interrupted.found(fleet, job)
+    if there is None:
+        _not_started(fleet, job, failure.message)
+        raise failure
+    fleet.store.update(there)
+    decision = {"node": there.node, "reason": there.reason, "why": "it was stopped while it was being started"}
+    return Started(there, Transport.from_dict(there.transport or {}), decision, sure=there.state != "unknown")
 
 
 def _started(fleet: Fleet, job: Job, decision: dict[str, Any], dispatched: dict[str, Any]) -> Started:
