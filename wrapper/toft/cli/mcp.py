@@ -1,16 +1,20 @@
-"""`toft mcp`: the face for agents."""
+"""`toft mcp` and `toft plugin`: the face for agents, and what Claude Code needs to find it."""
 
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
+import os
+import shlex
+import sys
+from typing import Annotated
 
 import typer
 
 from toft.cli.session import Session, command
+from toft.cli.terminal import as_json
+from toft.fleet import claude_plugin
 from toft.fleet.failures import Failure
-from toft.fleet.settings import config_directory
-from toft.fleet.yaml_source import BadFile
+from toft.fleet.fleet import state_directory
 
 MCP = """Serve the fleet to an agent: a Model Context Protocol server on stdin and stdout.
 
@@ -20,26 +24,71 @@ MCP = """Serve the fleet to an agent: a Model Context Protocol server on stdin a
 
 What agents may do is said in ~/.config/toft/mcp-policy.yaml; what they did is in ~/.local/state/toft/mcp-audit.jsonl.
 """
+INSTALL = """Make the plugin known to Claude Code; without it on this machine, say what to type.
+
+\b
+  toft plugin install --dry-run
+"""
+HOOK = """Switch the hook that tells Claude Code when a Bash command belongs on another node.
+
+\b
+  toft plugin hook on        asks the fleet once, and writes down what belongs elsewhere
+  toft plugin hook off
+  toft plugin hook           says whether it is on
+"""
 MISSING = "pip install 'toft[mcp]'"
 
 
 def register(app: typer.Typer) -> None:
     command(app, "mcp", help=MCP)(mcp)
+    plugin = typer.Typer(help="The plugin for Claude Code.", no_args_is_help=True, rich_markup_mode=None)
+    command(plugin, "install", help=INSTALL)(install)
+    command(plugin, "hook", help=HOOK)(hook)
+    app.add_typer(plugin, name="plugin")
 
 
 def mcp(session: Session) -> int:
+    _must_have_sdk()
+    # The process becomes the server. -P: a file of the current directory must not be taken for a module.
+    words = [sys.executable, "-P", "-m", "toft.mcp", *(str(path.absolute()) for path in session.options.inventory)]
+    sys.stdout.flush()
+    os.execve(sys.executable, words, session.env)
+
+
+def _must_have_sdk() -> None:
     if importlib.util.find_spec("mcp") is None:
         raise Failure("the MCP SDK is not installed", MISSING)
-    from toft.fleet.policy import load
 
-    try:
-        policy = load(config_directory(session.env))
-    except BadFile as error:
-        raise Failure(str(error)) from error
-    assembled = session.fleet  # a bad configuration is said now, not to the first caller
-    assembled.store.close()
-    from toft.mcp.desk import Desk
-    from toft.mcp.server import serve
 
-    serve(Desk(dict(session.env), Path.cwd(), session.options.inventory), policy)
+def install(
+    session: Session,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")] = False,
+) -> int:
+    _must_have_sdk()
+    planned = claude_plugin.plan(session.env)
+    typed = [shlex.join(words) for words in planned.commands]
+    if not dry_run:
+        claude_plugin.install(planned, claude_plugin.this_toft())
+    done = planned.claude is not None and not dry_run
+    if session.options.json:
+        sys.stdout.write(as_json({"directory": str(planned.directory), "commands": typed, "done": done}))
+        return 0
+    session.say(f"{'would copy' if dry_run else 'copied'} the plugin to {planned.directory}")
+    session.say("done; it is there in the next session of Claude Code" if done else "to type:")
+    sys.stdout.write("" if done else "".join(f"{line}\n" for line in typed))
+    return 0
+
+
+def hook(session: Session, word: Annotated[str, typer.Argument(metavar="[on|off]")] = "status") -> int:
+    path = state_directory(session.env) / "hook.json"
+    if word == "on":
+        from toft.fleet.hook_table import refresh
+
+        found = refresh(session.fleet, path)
+        session.say(found.text)
+    elif word == "off":
+        path.unlink(missing_ok=True)
+    elif word != "status":
+        raise Failure(f"the hook is on or off, not {word!r}", "toft plugin hook on")
+    sys.stdout.write("on\n" if path.exists() else "off\n")
     return 0

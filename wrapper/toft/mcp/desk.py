@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from toft.fleet import jobs as use
-from toft.fleet.announcements import announce, sentence
+from toft.fleet.allotment import Parallel, allot
+from toft.fleet.announcements import announce, kind, sentence, together
 from toft.fleet.commands import Words
 from toft.fleet.failures import Failure
 from toft.fleet.fleet import Fleet, assemble
@@ -18,8 +19,11 @@ from toft.fleet.follow import Followed, Wishes, ending, follow
 from toft.fleet.nodes import Node
 from toft.fleet.offload import Offload, Started, start
 from toft.fleet.output import Stretch, stretch
+from toft.fleet.parallel import Outcome, Row, Watch, run
 from toft.fleet.route import route
 from toft.fleet.status import Status, status
+from toft.fleet.sync import Told, sync
+from toft.fleet.sync import pull as fetch
 from toft.mcp.trimming import Trimmed
 from toft.mcp.work import Steering
 from toft.store.records import Job
@@ -41,7 +45,7 @@ class Wanted:
 class Running:
     """A job under way, looked at from the other thread for progress. `began` is called once it has started."""
 
-    began: Callable[[Started], None]
+    began: Callable[[Job], None]
     started: Started | None = None
     announcement: str | None = None
     notes: list[str] = field(default_factory=list)
@@ -50,6 +54,28 @@ class Running:
     @property
     def printed(self) -> int:
         return sum(each.size for each in self.output.values())
+
+
+@dataclass
+class Several:
+    """Several jobs under way, by number."""
+
+    began: Callable[[Job], None]
+    rows: dict[int, Row] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    output: dict[int, dict[str, Trimmed]] = field(default_factory=dict)
+    announcement: str | None = None
+
+    def changed(self, row: Row) -> None:
+        before = self.rows.get(row.number)
+        first = row.phase == "running" and (before is None or before.phase != "running")
+        self.rows[row.number] = row
+        self.output.setdefault(row.number, {name: Trimmed(2_000, 4_000) for name in ("stdout", "stderr")})
+        if first:
+            self.began(row.job)
+
+    def wrote(self, number: int, node: str, stream: str, data: bytes) -> None:
+        self.output[number][stream].put(data)
 
 
 @dataclass(frozen=True)
@@ -73,17 +99,18 @@ class Desk:
         with self.fleet() as fleet:
             return status(fleet, patterns)
 
-    def route(self, command: str, wanted: Wanted) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """The decision, and the groups of the node that it names."""
+    def route(self, command: str, wanted: Wanted) -> dict[str, Any]:
         with self.fleet() as fleet:
             nodes = self._nodes(fleet, wanted)
-            decision = route(fleet, _line(command), on=_on(wanted, nodes), node=wanted.node).decision
-            groups = next((n.groups for n in nodes or () if n.name == decision["node"]), ())
-            return decision, groups
+            return route(fleet, _line(command), on=_on(wanted, nodes), node=wanted.node).decision
 
-    def groups(self, node: str) -> tuple[str, ...]:
-        with self.fleet() as fleet:
-            return next((each.groups for each in status(fleet, ["all"]).nodes if each.name == node), ())
+    def placed(self, command: str, wanted: Wanted) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """The decision, and the groups of the node that it names."""
+        decision = self.route(command, wanted)
+        if decision["node"] is None:
+            return decision, ()
+        (node,) = self.status([decision["node"]]).nodes
+        return decision, node.groups
 
     def run(
         self, command: str, wanted: Wanted, more: Mapping[str, Any], steering: Steering, running: Running
@@ -94,11 +121,29 @@ class Desk:
             offload = Offload(words, on=_on(wanted, nodes), node=wanted.node, stdin=False, **more)
             started = start(fleet.cancellable(steering.stopped.is_set), offload, running.notes.append)
             running.started = started
-            running.began(started)
+            running.began(started.job)
             running.announcement = _announced(fleet, command, started)
             put = {stream: trimmed.put for stream, trimmed in running.output.items()}
             wishes = Wishes(lambda stream, data: put[stream](data), running.notes.append, steering.control)
             return _told(follow(fleet, started.job, wishes), running)
+
+    def parallel(self, asked: Parallel, steering: Steering, several: Several) -> Outcome:
+        with self.fleet() as fleet:
+            allotment = allot(fleet.cancellable(steering.stopped.is_set), asked)
+            if fleet.settings.announce != "off":
+                several.announcement = together(len(asked.commands), kind(" ".join(asked.commands)))
+                announce(several.announcement, fleet.settings.announce, lambda text: None)
+            watch = Watch(several.changed, several.wrote, say=several.notes.append)
+            return run(fleet, allotment, steering.control, watch)
+
+    def sync(self, pattern: str | None, pull: str | None, dry_run: bool) -> list[Told]:
+        """To the nodes that match; with `pull`, that path back from the one that is named."""
+        with self.fleet() as fleet:
+            if pull is None:
+                return sync(fleet, pattern, dry=dry_run)
+            if pattern is None or dry_run:
+                raise Failure("pull needs the node to pull from, and has no dry run", "sync(on=NODE, pull=PATH)")
+            return [fetch(fleet, pattern, pull)]
 
     def find(self, given: str) -> Job:
         with self.fleet() as fleet:

@@ -5,21 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import BaseModel, Field
 
+from toft.fleet.allotment import Parallel
 from toft.fleet.failures import Failure
 from toft.fleet.follow import Followed
-from toft.fleet.offload import Started
+from toft.fleet.parallel import Outcome
 from toft.fleet.policy import Verdict
 from toft.mcp import results
-from toft.mcp.desk import Desk, Running, Wanted
+from toft.mcp.desk import Desk, Running, Several, Wanted
 from toft.mcp.gate import Call, Gate
 from toft.mcp.work import Steering, Threads
+from toft.store.records import Job
 
 T = TypeVar("T")
 
@@ -70,36 +73,57 @@ class Face:
     ) -> results.Run:
         """Judge, start, follow; the job's record and its output."""
         wanted = await self._placed(ctx, call, wanted)
+        running = Running(lambda job: self._began(call, job))
+
+        def work(steering: Steering) -> Followed:
+            if wait_s is not None:
+                steering.leave_after(wait_s)
+            return self.desk.run(call.command, wanted, more, steering, running)
+
+        followed = await self.steered(ctx, work, lambda seconds: _progress(running, seconds))
+        return _run(followed, running)
+
+    async def together(self, ctx: Context[Any, Any], call: Call, asked: Parallel) -> results.Together:
+        """Judge each command, plan, run; all records and outputs."""
+        lines = [replace(call, command=command) for command in asked.commands]
+        looks = self.gate.policy.looks_at_nodes
+        nodes = (await self.blocking(lambda: self.desk.status([asked.on or "all"]))).nodes if looks else ()
+        places: list[tuple[str | None, tuple[str, ...]]] = [(node.name, node.groups) for node in nodes]
+        places = places or [(None, ())]
+        verdicts = [self.gate.judged(line, *place) for line in lines for place in places]
+        await self.admit(ctx, call, max(verdicts, key=lambda verdict: verdict.strictness))
+        several = Several(lambda job: self._began(call, job))
+        work = partial(self.desk.parallel, asked, several=several)
+        outcome = await self.steered(ctx, work, lambda seconds: _progress_of_all(several, seconds))
+        return _together(outcome, several)
+
+    async def steered(
+        self, ctx: Context[Any, Any], work: Callable[[Steering], T], describe: Callable[[float], str]
+    ) -> T:
+        """Blocking work with progress every second; cancelled, what it runs on nodes is stopped."""
         steering, begun = Steering(), time.monotonic()
-        running = Running(lambda started: self._began(call, started))
-        if wait_s is not None:
-            steering.leave_after(wait_s)
 
         async def tick() -> None:
             seconds = time.monotonic() - begun
-            await ctx.report_progress(round(seconds, 1), None, _progress(running, seconds))
+            await ctx.report_progress(round(seconds, 1), None, describe(seconds))
 
         try:
-            followed = await self.threads.run(
-                lambda: self.desk.run(call.command, wanted, more, steering, running), steering, tick,
-                lambda: _taken_back(ctx),
-            )  # fmt: skip
+            return await self.threads.run(lambda: work(steering), steering, tick, lambda: _taken_back(ctx))
         finally:
             steering.close()
-        return _run(followed, running)
 
-    def _began(self, call: Call, started: Started) -> None:
-        """In the job's own thread, before its output is followed."""
-        self.ours.add(started.job.id)
+    def _began(self, call: Call, job: Job) -> None:
+        """In a job's own thread, once it has started."""
+        self.ours.add(job.id)
         with suppress(Failure):
-            self.gate.started(call, started.job.id, started.job.node)
+            self.gate.started(call, job.id, job.node)
 
     async def _placed(self, ctx: Context[Any, Any], call: Call, wanted: Wanted) -> Wanted:
         """Admit the call, on the node where it will run if the policy looks at nodes."""
         if not self.gate.policy.looks_at_nodes:
             await self.admit(ctx, call, self.gate.judged(call, wanted.node), wanted.node)
             return wanted
-        decision, groups = await self.blocking(lambda: self.desk.route(call.command, wanted))
+        decision, groups = await self.blocking(lambda: self.desk.placed(call.command, wanted))
         node = decision["node"]
         if node is None:
             raise Failure(decision["why"], decision.get("fix") or "toft status", 125)
@@ -155,6 +179,36 @@ def _run(followed: Followed, running: Running) -> results.Run:
     )
 
 
+def _progress_of_all(several: Several, seconds: float) -> str:
+    running = sum(row.phase == "running" for row in several.rows.values())
+    ended = sum(row.final for row in several.rows.values())
+    return f"{running} running, {ended} of {len(several.rows)} ended, {seconds:.0f} s"
+
+
+def _together(outcome: Outcome, several: Several) -> results.Together:
+    rows = [
+        results.Numbered(
+            number=row.number,
+            job=results.record(row.job),
+            exit_code=row.code,
+            **{name: results.output(row.job.id, name, trimmed) for name, trimmed in several.output[row.number].items()},
+        )
+        for row in outcome.rows
+    ]
+    edges = [results.Edge.model_validate(edge.to_dict()) for edge in outcome.edges]
+    return results.Together(
+        jobs=rows,
+        edges=edges,
+        wall_s=round(outcome.wall_s, 3),
+        sequential_s=outcome.sequential_s,
+        speedup=outcome.speedup,
+        exit_code=outcome.code,
+        note="; ".join(several.notes),
+        untrusted=results.untrusted("each job's own"),
+        announcement=several.announcement,
+    )
+
+
 def _words(failure: Failure) -> str:
     return failure.message + (f"\ntry: {failure.hint}" if failure.hint else "")
 
@@ -163,6 +217,8 @@ def _facts(answer: object) -> dict[str, Any]:
     """What the audit keeps of an answer."""
     if isinstance(answer, results.Run):
         return {"job": answer.job.id, "node": answer.job.node, "state": answer.job.state, "exit_code": answer.exit_code}
+    if isinstance(answer, results.Together):
+        return {"jobs": [row.job.id for row in answer.jobs], "exit_code": answer.exit_code}
     if isinstance(answer, results.JobRecord):
         return {"job": answer.id, "node": answer.node, "state": answer.state, "exit_code": answer.exit_code}
     return {}

@@ -111,6 +111,55 @@ class Run(_Value):
     announcement: str | None
 
 
+class Numbered(_Value):
+    """One command of several, by its number (from 1) in the order given."""
+
+    number: int
+    job: JobRecord
+    exit_code: int | None
+    stdout: Output
+    stderr: Output
+
+
+class Edge(_Value):
+    """`after` waited for `before`."""
+
+    before: int
+    after: int
+    because: str
+
+
+class Together(_Value):
+    """`exit_code`: 0 if all ended with 0, 1 if any failed, 125 if nothing started, 255 if any is unknown."""
+
+    jobs: list[Numbered]
+    edges: list[Edge]
+    wall_s: float
+    sequential_s: float
+    speedup: float | None
+    exit_code: int
+    note: str
+    untrusted: str
+    announcement: str | None
+
+
+class Synced(_Value):
+    node: str
+    outcome: str
+    files: int
+    dropped: int
+    bytes: int
+    seconds: float
+    path: str | None
+    send: list[str]
+    drop: list[str]
+    error: dict[str, str] | None
+
+
+class Syncs(_Value):
+    nodes: list[Synced]
+
+
 class Piece(_Value):
     """Untrusted text from `offset` on. `next_offset` is None, and `ended` true, when no more will come."""
 

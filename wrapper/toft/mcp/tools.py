@@ -10,6 +10,9 @@ from mcp.server.mcpserver import Context
 from mcp_types import ToolAnnotations
 from pydantic import Field
 
+from toft.fleet.allotment import Parallel
+from toft.fleet.audit import redacted
+from toft.fleet.command_list import command_list
 from toft.fleet.failures import Failure
 from toft.fleet.policy import Verdict
 from toft.mcp import results
@@ -23,6 +26,12 @@ READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 RUNS = ToolAnnotations(read_only_hint=False, destructive_hint=True, open_world_hint=True)
 SIGNALS = ("TERM", "INT", "HUP", "KILL", "QUIT", "USR1", "USR2", "STOP", "CONT")
 LONGEST = 50_000
+CHANGES = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
+Commands = Annotated[list[str], Field(description="Shell command lines, one each.", min_length=1, max_length=1000)]
+Slots = Annotated[int | None, Field(description="At once on each node, at most.", ge=1)]
+Independent = Annotated[bool, Field(description="Look for no dependencies.")]
+FailFast = Annotated[bool, Field(description="Stop all at the first failure.")]
+Pull = Annotated[str | None, Field(description="Bring this path back from the one node named by `on`.")]
 
 Anything = Context[Any, Any]
 Nodes = Annotated[list[str] | None, Field(description="Names, groups or patterns; without it, all.")]
@@ -33,6 +42,7 @@ SignalName = Annotated[str, Field(description="Its name, without SIG.")]
 def add_tools(server: MCPServer[Any], face: Face) -> None:
     _add_views(server, face)
     _add_runs(server, face)
+    _add_many(server, face)
     _add_jobs(server, face)
 
 
@@ -63,8 +73,7 @@ def _add_views(server: MCPServer[Any], face: Face) -> None:
 
         async def work() -> results.Route:
             await face.admit(ctx, call, face.gate.judged(call))
-            decision, _ = await face.blocking(lambda: face.desk.route(command, wanted))
-            return results.matched(decision)
+            return results.matched(await face.blocking(lambda: face.desk.route(command, wanted)))
 
         return await face.through(call, work)
 
@@ -105,6 +114,43 @@ def _add_runs(server: MCPServer[Any], face: Face) -> None:
         more = {"cwd": cwd, "env": env or {}, "timeout_s": timeout_s}
         call = _call(ctx, "offload_to", command, env, **vars(wanted), cwd=cwd, timeout_s=timeout_s)
         return await face.through(call, lambda: face.run(ctx, call, wanted, wait_s, more))
+
+
+def _add_many(server: MCPServer[Any], face: Face) -> None:
+    @server.tool(annotations=RUNS)
+    async def parallel_execute(
+        ctx: Anything,
+        commands: Commands,
+        on: Pattern = None,
+        slots: Slots = None,
+        independent: Independent = False,
+        fail_fast: FailFast = False,
+        cwd: Cwd = None,
+        env: Env = None,
+        timeout_s: TimeoutS = None,
+    ) -> results.Together:
+        """Run several shell commands at once, each where it runs best; what depends on another waits for it."""
+        shown = {"commands": [redacted(each) for each in commands], "on": on, "cwd": cwd}
+        call = _call(ctx, "parallel_execute", "", env, **shown)
+
+        async def work() -> results.Together:
+            lines = command_list(commands)
+            asked = Parallel(lines, on, slots, (), independent, fail_fast, cwd, env or {}, timeout_s)
+            return await face.together(ctx, call, asked)
+
+        return await face.through(call, work)
+
+    @server.tool(annotations=CHANGES)
+    async def sync(ctx: Anything, on: Pattern = None, pull: Pull = None, dry_run: bool = False) -> results.Syncs:
+        """Bring the working tree to its mirror on the nodes, or a path of it back from one."""
+        call = _call(ctx, "sync", on=on, pull=pull, dry_run=dry_run)
+
+        async def work() -> results.Syncs:
+            await face.admit(ctx, call, face.gate.judged(call))
+            told = await face.blocking(lambda: face.desk.sync(on, pull, dry_run))
+            return results.Syncs(nodes=[results.Synced.model_validate(one.to_dict()) for one in told])
+
+        return await face.through(call, work)
 
 
 def _add_jobs(server: MCPServer[Any], face: Face) -> None:
