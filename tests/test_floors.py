@@ -18,6 +18,7 @@ BELOW = {
     "fleet": {"fleet", "engine", "store"},
     "engine": {"engine"},
     "store": {"store"},
+    "plugin": set(),
 }
 """What each room of the wrapper may import of the wrapper. The values that a face hands to a use case
 (streams, orders, records) are defined on the floor below; see FACE_VALUES."""

@@ -143,6 +143,7 @@ def test_the_json_of_a_decision() -> None:
         ],
         "skipped": [],
         "fix": "",
+        "near": "",
     }
 
 

@@ -29,7 +29,7 @@ attributes:
     description: Can run in check_mode and return changed status prediction without modifying target.
     support: none
 author:
-  - The toft authors
+  - The toft authors (@toft)
 """
 
 EXAMPLES = r"""
