@@ -27,7 +27,7 @@ MAKES = re.compile(
     r"|prepare|filter|export|encrypt|decrypt|translate|compile|bundle|dedup"
 )
 """How scripts are called that make their last file out of the others."""
-_SLICE = re.compile(r"args(?:\[(-?\d+)?(:)?(-?\d+)?\])?\Z")
+_SLICE = re.compile(r"args(?:\[(-?\d+)?(:)?(-?\d+)?\])?(?:\?(.+))?\Z")
 
 
 def texts(source: str, use: Use, packages: Names, ports: Names) -> list[str]:
@@ -38,7 +38,8 @@ def texts(source: str, use: Use, packages: Names, ports: Names) -> list[str]:
         return _option(source, use)
     sliced = _SLICE.match(source)
     if sliced:
-        return _slice(use.operands, *sliced.groups())
+        *cut, default = sliced.groups()
+        return _slice(use.operands, *cut) or ([default] if default else [])
     name, _, rest = source.partition(":")
     if name == "packages":
         return [program for each in use.operands for program in _programs(each, packages)]
