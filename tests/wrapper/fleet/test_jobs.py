@@ -142,7 +142,9 @@ def test_a_job_that_was_started_when_its_run_was_broken_off_is_kept(
     def broken_off(self: object, request: Request) -> Refused:
         job_id = str(request.label) + ("-1" if use == "exec" else "")
         (fleet.engine.runs / str(request.label)).mkdir(parents=True)
-        declare(fleet.engine.runs / str(request.label), [Intent(job_id, "here", HERE.to_dict(), ("sleep", "60"), now())])
+        declare(
+            fleet.engine.runs / str(request.label), [Intent(job_id, "here", HERE.to_dict(), ("sleep", "60"), now())]
+        )
         assert start_on_node(job_id, ["sleep", "60"])["ok"]
         return Refused("cancelled", "stopped")
 

@@ -1,9 +1,9 @@
 from pathlib import Path
 
 import pytest
+from toft.fleet.names import recall, remember
 
 from tests.command import Toft
-from toft.fleet.names import recall, remember
 
 INVENTORY = (Path("/a/hosts.yml"),)
 

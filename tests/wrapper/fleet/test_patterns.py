@@ -1,5 +1,4 @@
 import pytest
-
 from toft.fleet.nodeset import fold
 from toft.fleet.patterns import expand
 

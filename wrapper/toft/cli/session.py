@@ -114,7 +114,11 @@ def _parameters() -> list[inspect.Parameter]:
         ("json", Annotated[bool, typer.Option("--json", help="Print JSON.")], False),
         ("no_color", Annotated[bool, typer.Option("--no-color", help="No colours (also NO_COLOR).")], False),
         ("quiet", Annotated[bool, typer.Option("-q", "--quiet", help="No lines of toft's own on stderr.")], False),
-        ("verbose", Annotated[int, typer.Option("-v", "--verbose", count=True, show_default=False, help="Say more.")], 0),
+        (
+            "verbose",
+            Annotated[int, typer.Option("-v", "--verbose", count=True, show_default=False, help="Say more.")],
+            0,
+        ),
         ("debug", Annotated[bool, typer.Option("--debug", help="Show a traceback on errors.")], False),
     ]
     kind = inspect.Parameter.KEYWORD_ONLY
