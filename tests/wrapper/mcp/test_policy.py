@@ -99,3 +99,12 @@ def test_a_bad_file_is_said_with_its_line(tmp_path: Path, text: str, where: str,
         policy(tmp_path, text)
     assert f"{FILE}{where}" in str(said.value)
     assert why in str(said.value)
+
+
+def test_the_example_of_the_readme(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    example = next(part for part in readme.split("```") if part.startswith("yaml\ndefault:"))
+    given = policy(tmp_path, example.removeprefix("yaml\n"))
+    assert decision(given, "make", "pi1") == "deny"
+    assert decision(given, "rm -rf src") == "allow"
+    assert decision(given, "rm -rf /etc") == "deny"

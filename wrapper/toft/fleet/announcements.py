@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -77,4 +78,12 @@ def announce(
         show(text)
         return
     quiet = subprocess.DEVNULL
-    subprocess.Popen([*argv, text], stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
+    settings: dict[str, Any] = {
+        "stdin": quiet,
+        "stdout": quiet,
+        "stderr": quiet,
+        "start_new_session": True,
+        "check": False,
+    }
+    # A thread waits for it: nobody else should, and nobody else would take its exit code.
+    threading.Thread(target=subprocess.run, args=([*argv, text],), kwargs=settings, daemon=True).start()

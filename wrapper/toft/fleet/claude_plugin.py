@@ -80,4 +80,4 @@ def _copy(directory: Path, toft: str) -> None:
 def _marketplace() -> dict[str, object]:
     about = json.loads((SOURCE / ".claude-plugin" / "plugin.json").read_text())
     entry = {"name": NAME, "source": f"./{NAME}", "description": about["description"], "version": about["version"]}
-    return {"name": NAME, "owner": about["author"], "plugins": [entry]}
+    return {"name": NAME, "owner": about["author"], "description": about["description"], "plugins": [entry]}

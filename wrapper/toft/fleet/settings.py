@@ -35,7 +35,7 @@ class Settings:
     host_preferences: Mapping[str, tuple[str, ...]]
     rules: tuple[Mapping[str, Any], ...]  # nearest first; before the built-in ones
     overload: Overload
-    announce: str  # off | text | speech
+    announce: str  # off | text | notification | speech
     budgets: Mapping[str, Limits]  # by node; "" is for every other
     connect_timeout: float  # seconds
     reconnect_timeout: float  # seconds a lost stream is sought again

@@ -25,7 +25,7 @@ Join = Callable[[Any, Any], Any]
 ENOUGH = 1e15
 # What a machine builds for itself: it would not run on another.
 MACHINE_BOUND = ("node_modules", ".venv", "__pycache__")
-ANNOUNCE = ("off", "text", "speech")
+ANNOUNCE = ("off", "text", "notification", "speech")
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "host_preferences": Key(preferences, {}, _update, repository=True),
         "rules": Key(rules, (), _nearest_first, repository=True),
         "overload": Key(partial(numbers, bounds=OVERLOAD), {}, _update),
-        "announce": Key(announce, "text"),
+        "announce": Key(announce, "off"),
         "budgets": Key(budgets, {}, _update),
         "connect_timeout": Key(partial(number, low=0.1, high=600), 5.0),
         "reconnect_timeout": Key(partial(number, low=0, high=86_400), 300.0),
