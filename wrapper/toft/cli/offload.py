@@ -17,8 +17,10 @@ from toft.engine.control import Control
 from toft.engine.stdin import Stdin, source
 from toft.engine.streams import write_all
 from toft.fleet.commands import Words
-from toft.fleet.follow import Followed, Wishes, ending, follow
+from toft.fleet.failures import Failure
+from toft.fleet.follow import UNKNOWN, Followed, Wishes, ending, follow
 from toft.fleet.offload import Offload, Started, start
+from toft.fleet.sync import pull_of
 
 HELP = """Run a command on the node where it runs best; its output and exit code come back here.
 
@@ -56,6 +58,13 @@ def offload(
     retry: Annotated[
         int, typer.Option("--retry", metavar="N", min=0, help="Other nodes to try if it cannot start.")
     ] = 0,
+    sync: Annotated[
+        bool | None, typer.Option("--sync/--no-sync", help="Bring the tree along; a working tree always is.")
+    ] = None,
+    pull: Annotated[
+        str | None, typer.Option("--pull", metavar="PATH", help="Bring this back when it has ended.")
+    ] = None,
+    any_arch: Annotated[bool, typer.Option("--any-arch", help="Pull programs for other machines too.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say where it would run; run nothing.")] = False,
 ) -> int:
     given = Words(tuple(words), form_of(shell, exec_), not session.separator_before(words))
@@ -66,8 +75,10 @@ def offload(
     request = Offload(
         given, on, cwd, environment(session.env, env or [], env_file), timeout,
         stdin=not detach and not _nothing_to_read(), tty=window(session.env) if tty else None,
-        become=become, retries=retry,
+        become=become, retries=retry, sync=sync,
     )  # fmt: skip
+    if pull is not None and (detach or sync is False):
+        raise Failure("--pull needs the command's end and its tree", "toft sync NODE --pull PATH, later")
     with Ladder() as ladder:
         fleet = session.fleet.cancellable(lambda: ladder.interrupted)
         started = start(fleet, request, session.say)
@@ -77,7 +88,29 @@ def offload(
         ladder.begin(tty=tty)
         with raw_terminal(tty):
             followed = _follow(session, started, ladder.control, source(0) if request.stdin else None)
-    return report(session, followed)
+    code = report(session, followed)
+    if code == 127 and (near := started.decision.get("near")):
+        session.say(f"if the node {near} was meant: toft offload {near} CMD...")
+    return code if pull is None else _pulled(session, started, followed, pull, any_arch) or code
+
+
+def _pulled(session: Session, started: Started, followed: Followed, path: str, any_arch: bool) -> int:
+    """Bring results back. What the command ended with counts more than that they could not be brought."""
+    if followed.detached or not followed.job.final or started.tree is None:
+        session.complain(f"--pull {path}: nothing was brought back")
+        return followed.code or 1
+    if started.brought is None or started.placed is None:
+        return 0  # it ran on this very storage
+    try:
+        told = pull_of(session.fleet, started.tree, followed.job, started.placed["lease"], path, any_arch=any_arch)
+    except Failure as failure:
+        session.complain(failure.message)
+        if failure.hint:
+            session.complain(f"try: {failure.hint}")
+        return followed.code or 1
+    if told.moved:
+        session.say(f"pull: {told.line()}")
+    return 0
 
 
 def _follow(session: Session, started: Started, control: Control, stdin: Stdin | None) -> Followed:
@@ -110,6 +143,8 @@ def _announce(session: Session, started: Started) -> None:
     decision = started.decision
     if sys.stderr.isatty() or session.options.verbose or decision.get("note"):
         session.say(f"{started.job.id} on {decision['node']}: {decision['why']}")
+    if started.brought and (started.brought.moved or session.options.verbose):
+        session.say(f"sync: {started.brought.line()}")
 
 
 def _detached(session: Session, started: Started) -> int:
@@ -117,7 +152,10 @@ def _detached(session: Session, started: Started) -> int:
         sys.stdout.write(as_json(started.job.to_dict()))
     else:
         sys.stdout.write(started.job.id + "\n")
-    return 0
+    if started.sure:
+        return 0
+    session.complain(ending(started.job))
+    return UNKNOWN
 
 
 def _nothing_to_read() -> bool:

@@ -18,12 +18,17 @@ from toft.fleet import interrupted, owners
 from toft.fleet.commands import Words
 from toft.fleet.failures import NOT_STARTED, Failure
 from toft.fleet.fleet import Fleet, new_id, now
+from toft.fleet.settings import home_directory
+from toft.fleet.sync import Told, Tree, order, tree_at, tree_meant
 from toft.store.records import Job
 
 
 @dataclass(frozen=True)
 class Offload:
-    """What to run and how. `on` narrows the candidates to a pattern, `node` is one by name; times in seconds."""
+    """What to run and how. `on` narrows the candidates to a pattern, `node` is one by name; times in seconds.
+
+    `sync` brings the tree along: True any directory, None a working tree unless `cwd` says where to run, False none.
+    """
 
     words: Words
     on: str | None = None
@@ -35,6 +40,7 @@ class Offload:
     become: bool = False
     retries: int = 0
     node: str | None = None
+    sync: bool | None = None
 
     def job(self, job_id: str) -> dict[str, Any]:
         return {
@@ -56,6 +62,13 @@ class Started:
     transport: Transport
     decision: dict[str, Any]
     sure: bool
+    tree: Tree | None = None
+    placed: dict[str, Any] | None = None
+
+    @property
+    def brought(self) -> Told | None:
+        """What was synced for it, if anything had to be."""
+        return Told.of(self.placed) if self.placed and self.placed["outcome"] == "synced" else None
 
 
 def start(fleet: Fleet, offload: Offload, say: Callable[[str], None]) -> Started:
@@ -76,15 +89,21 @@ def start(fleet: Fleet, offload: Offload, say: Callable[[str], None]) -> Started
 
 def _start_once(fleet: Fleet, offload: Offload, exclude: tuple[str, ...]) -> Started:
     job = Job(new_id(), offload.words.words, now(), cwd=offload.cwd, owner=owners.me())
+    tree = _tree(fleet, offload)
     run_dir = fleet.engine.runs / job.id
     fleet.store.add(replace(job, run_dir=str(run_dir)))
     body = fleet.body(**offload.words.to_body(), exclude=list(exclude), node=offload.node, job=offload.job(job.id))
-    steps = (Step("route"), Step("dispatch", node_of="route"))
+    steps = [Step("route"), Step("dispatch", node_of="route")]
+    if tree is not None:
+        body["sync"] = order(fleet, tree)
+        steps.insert(1, Step("sync", node_of="route"))
     try:
-        answers = fleet.ask(Request(offload.on or "all", steps, body, label=job.id, keep=True))
+        answers = fleet.ask(Request(offload.on or "all", tuple(steps), body, label=job.id, keep=True))
     except Failure as failure:
         return _broken_off(fleet, replace(job, run_dir=str(run_dir)), failure)
-    return _started(fleet, job, answers["route"]["decision"], answers.steps.get("dispatch") or {})
+    started = _started(fleet, job, answers["route"]["decision"], answers.steps.get("dispatch") or {})
+    places = (answers.steps.get("sync") or {}).get("places") or [None]
+    return replace(started, tree=tree, placed=places[0])
 
 
 def _broken_off(fleet: Fleet, job: Job, failure: Failure) -> Started:
@@ -96,6 +115,13 @@ def _broken_off(fleet: Fleet, job: Job, failure: Failure) -> Started:
     fleet.store.update(there)
     decision = {"node": there.node, "reason": there.reason, "why": "it was stopped while it was being started"}
     return Started(there, Transport.from_dict(there.transport or {}), decision, sure=there.state != "unknown")
+
+
+def _tree(fleet: Fleet, offload: Offload) -> Tree | None:
+    home = home_directory(fleet.engine.environment)
+    if offload.sync:
+        return tree_meant(fleet.cwd, fleet.settings, home)
+    return None if offload.sync is False or offload.cwd else tree_at(fleet.cwd, fleet.settings, home)
 
 
 def _started(fleet: Fleet, job: Job, decision: dict[str, Any], dispatched: dict[str, Any]) -> Started:
