@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ansible_collections.toft.fleet.plugins.module_utils import frames, manifest
 from ansible_collections.toft.fleet.plugins.plugin_utils import conversation, pulling
+from ansible_collections.toft.fleet.plugins.plugin_utils.listed import Unwanted, checked
 
 from tests.collection.plugin_utils.mirrors import Pair
 from tests.collection.plugin_utils.test_foreign import elf
@@ -53,7 +54,7 @@ def test_what_changed_here_is_not_and_nothing_else_either(synced: Pair) -> None:
     synced.pull("out")
     (synced.root / "out/one").write_text("mine")
     built(synced, one="again", two="again")
-    with pytest.raises(pulling.Unwanted) as refused:
+    with pytest.raises(Unwanted) as refused:
         synced.pull("out")
     assert (refused.value.what, refused.value.paths) == ("conflict", ["out/one"])
     assert (synced.root / "out/one").read_text() == "mine"
@@ -63,7 +64,7 @@ def test_what_changed_here_is_not_and_nothing_else_either(synced: Pair) -> None:
 def test_what_was_never_there_is_not_overwritten(synced: Pair) -> None:
     (synced.root / "out").mkdir()
     (synced.root / "out/one").write_text("mine")
-    with pytest.raises(pulling.Unwanted, match="out/one"):
+    with pytest.raises(Unwanted, match="out/one"):
         synced.pull("out")
 
 
@@ -74,21 +75,21 @@ def test_a_source_that_a_command_changed(synced: Pair) -> None:
     assert (synced.root / "a").read_text() == "formatted\n"
     (synced.mirror / "sub/b").write_text("formatted\n")
     (synced.root / "sub/b").write_text("edited meanwhile\n")
-    with pytest.raises(pulling.Unwanted, match="sub/b"):
+    with pytest.raises(Unwanted, match="sub/b"):
         synced.pull("sub")
 
 
 def test_a_link_here_is_not_followed(synced: Pair, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (synced.root / "out").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(pulling.Unwanted):
+    with pytest.raises(Unwanted):
         synced.pull("out")
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_programs_of_another_kind_of_machine(synced: Pair) -> None:
     (synced.mirror / "out/app").write_bytes(elf(22, ">") + bytes(100))
-    with pytest.raises(pulling.Unwanted) as refused:
+    with pytest.raises(Unwanted) as refused:
         synced.pull("out")
     assert (refused.value.what, refused.value.paths) == ("foreign", ["out/app"])
     assert not (synced.root / "out").exists()
@@ -102,7 +103,7 @@ def test_what_is_not_there(synced: Pair) -> None:
 
 
 def test_more_than_is_allowed(synced: Pair) -> None:
-    with pytest.raises(pulling.Unwanted) as refused:
+    with pytest.raises(Unwanted) as refused:
         synced.pull("out", most_bytes=2)
     assert refused.value.what == "too_much"
 
@@ -132,20 +133,16 @@ HOSTILE: dict[str, dict[str, Any]] = {
 }
 
 
-def wanted(root: Path) -> pulling.Pull:
-    return pulling.Pull(str(root), root / "cache", "tree-1", None, "out")
-
-
 @pytest.mark.parametrize("entries", HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_list_is_refused(entries: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(pulling.Unwanted):
-        pulling.checked(entries, wanted(tmp_path))
+def test_a_hostile_list_is_refused(entries: dict[str, Any]) -> None:
+    with pytest.raises(Unwanted):
+        checked(entries, "out", 1 << 30)
 
 
-def test_a_good_list_is_not(tmp_path: Path) -> None:
+def test_a_good_list_is_not() -> None:
     entries = {"out/x": FILE, "out/d/l": ["l", "../x"], "out/m": ["l", "../a"], "out/.gitignore": FILE}
-    assert pulling.checked(entries, wanted(tmp_path)) == entries
-    assert pulling.checked({"out": FILE}, wanted(tmp_path)) == {"out": FILE}
+    assert checked(entries, "out", 1 << 30) == entries
+    assert checked({"out": FILE}, "out", 1) == {"out": FILE}
 
 
 class Liar:
@@ -184,6 +181,6 @@ SUM = manifest.hasher(b"x").hexdigest()
     ids=["longer", "other", "not asked for", "bomb", "empty", "no data"],
 )
 def test_contents_that_are_not_what_was_announced(said: tuple[bytes, bytes], tmp_path: Path) -> None:
-    with pytest.raises(pulling.Unwanted):
+    with pytest.raises(Unwanted):
         pulling._fetch(Liar(said), {"out/x": ["f", 0o644, 1, 0, SUM]}, str(tmp_path))  # type: ignore[arg-type]
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 1

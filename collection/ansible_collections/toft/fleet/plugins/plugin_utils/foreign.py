@@ -7,7 +7,8 @@ above all, is nobody's in particular. Names are those of `uname -m`, with `arm64
 
 from __future__ import annotations
 
-HEAD_BYTES = 4096
+HEAD_BYTES = 256 << 10
+"""An archive begins with its index, which can be long."""
 ELF = {3: "i386", 8: "mips", 20: "ppc", 21: "ppc64", 22: "s390x", 40: "arm", 62: "x86_64", 183: "aarch64"}
 ELF |= {243: "riscv", 258: "loongarch64"}
 MACH = {7: "i386", 0x01000007: "x86_64", 12: "arm", 0x0100000C: "aarch64"}

@@ -20,6 +20,7 @@ from ansible_collections.toft.fleet.plugins.plugin_utils import conversation, mi
 from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause
 from ansible_collections.toft.fleet.plugins.plugin_utils.fanout import run_all
 from ansible_collections.toft.fleet.plugins.plugin_utils.git import GitFailed
+from ansible_collections.toft.fleet.plugins.plugin_utils.listed import Unwanted
 from ansible_collections.toft.fleet.plugins.plugin_utils.places import place_on
 from ansible_collections.toft.fleet.plugins.plugin_utils.requests import Asked, BadRequest
 from ansible_collections.toft.fleet.plugins.plugin_utils.roster import Member
@@ -152,7 +153,7 @@ def told(node: str, work: Callable[[], Placed]) -> Placed:
     except conversation.Refused as refused:
         fix = FIXES.get(refused.code, "").format(node=node)
         error = {"code": refused.code, "message": f"{node}: {refused.message}", "fix": fix}
-    except pulling.Unwanted as unwanted:
+    except Unwanted as unwanted:
         fix = "--any-arch takes it all the same" if unwanted.what == "foreign" else ""
         error = {"code": unwanted.what, "message": unwanted.message, "fix": fix}
     except Moving as moving:

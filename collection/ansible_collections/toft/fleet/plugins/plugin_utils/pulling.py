@@ -1,10 +1,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Results brought back from a mirror into the tree here.
 
-What the node says is not believed: names that lead out of what was asked for, links that lead out of the tree,
-git's own data, more or larger files than allowed or announced are refused. Nothing here is overwritten but what
-is still as it went out with the sync, or as it came back the last time. All is fetched beside the tree's files
-and looked at first; then it is put in its places, or, if anything is wrong, nothing is.
+What the node says is not believed (see listed), and files larger than announced are refused. Nothing here is
+overwritten but what is still as it went out with the sync, or as it came back the last time. All is fetched
+beside the tree's files and looked at first; then it is put in its places, or, if anything is wrong, nothing is.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ from ansible_collections.toft.fleet.plugins.module_utils import frames, manifest
 from ansible_collections.toft.fleet.plugins.plugin_utils.cache import read_json, write_json
 from ansible_collections.toft.fleet.plugins.plugin_utils.conversation import Conversation, converse
 from ansible_collections.toft.fleet.plugins.plugin_utils.foreign import HEAD_BYTES, foreign
+from ansible_collections.toft.fleet.plugins.plugin_utils.listed import MOST_FILES, Unwanted, checked, digest_or_none
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
 
-MOST_FILES = 100_000
 MOST_BYTES = 8 << 30
 LARGEST_PIECE = 4 << 20
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -53,24 +52,14 @@ class Pulled:
     bytes: int
 
 
-class Unwanted(Exception):
-    """It was not brought back, and nothing was changed. `what` is a code, `paths` those that are meant."""
-
-    def __init__(self, what: str, message: str, paths: list[str]) -> None:
-        super().__init__(message)
-        self.what = what
-        self.message = message
-        self.paths = paths
-
-
 def pull(transport: Transport, wanted: Pull) -> Pulled:
     """Raises Unwanted, conversation.Broken and Refused, OSError."""
     with converse(transport, "fetch") as talk:
         request = {"verb": "fetch", "most": MOST_FILES}
         talk.request(request | {key: getattr(wanted, key) for key in ("name", "workdir", "path", "slot")})
         told = talk.answer()
-        entries = checked(told.get("entries"), wanted)
-        base = read_json(wanted.cache / "manifests" / f"{_hex(told.get('digest'))}.json")
+        entries = checked(told.get("entries"), wanted.path, wanted.most_bytes)
+        base = read_json(wanted.cache / "manifests" / f"{digest_or_none(told.get('digest'))}.json")
         pulled = read_json(wanted.cache / "pulled.json")
         arriving = _Arriving(wanted, entries, base, pulled)
         arriving.compare()
@@ -85,55 +74,6 @@ def pull(transport: Transport, wanted: Pull) -> Pulled:
     pulled.update({path: entry[-1] for path, entry in entries.items()})
     write_json(wanted.cache / "pulled.json", pulled)
     return done
-
-
-def checked(entries: object, wanted: Pull) -> manifest.Entries:
-    """What the node lists, if it can be what was asked for."""
-    if not isinstance(entries, dict) or len(entries) > MOST_FILES:
-        raise Unwanted("too_much", f"{wanted.path}: more than {MOST_FILES} files", [wanted.path])
-    for path, entry in entries.items():
-        why = _wrong(path, entry, wanted.path) or _leads_out(path, entry)
-        if why:
-            raise Unwanted("hostile", f"{path!r} from the node is refused: {why}", [str(path)])
-    inner = {above for path in entries for above in manifest.parents(path)} & entries.keys()
-    if inner:
-        raise Unwanted("hostile", f"{min(inner)!r} from the node is a file and a directory", sorted(inner))
-    size = sum(entry[manifest.SIZE] for entry in entries.values() if entry[0] == manifest.FILE)
-    if size > wanted.most_bytes:
-        raise Unwanted("too_much", f"{wanted.path} has {size} bytes; {wanted.most_bytes} are allowed", [wanted.path])
-    return entries
-
-
-def _wrong(path: object, entry: object, asked: str) -> str | None:
-    if manifest.unsafe(path) or not isinstance(path, str):
-        return "its name leads out of the tree"
-    if asked != "." and path != asked and not path.startswith(asked + "/"):
-        return f"it is not in {asked}"
-    if any(part.lower() == ".git" for part in path.split("/")):
-        return "it is git's own"
-    if not isinstance(entry, list):
-        return "it is no file"
-    if entry[:1] == [manifest.LINK] and len(entry) == 2 and isinstance(entry[1], str):
-        return None
-    numbers = entry[1:4]
-    if entry[:1] != [manifest.FILE] or len(entry) != 5 or not _hex(entry[4]):
-        return "it is no file"
-    return None if all(isinstance(n, int) and n >= 0 for n in numbers) else "its size is no number"
-
-
-def _leads_out(path: str, entry: manifest.Entry) -> str | None:
-    """A link may climb as far as the tree's top, at its beginning; never in its middle, behind other links."""
-    if entry[0] != manifest.LINK:
-        return None
-    parts = str(entry[manifest.TARGET]).split("/")
-    climbs = next((i for i, part in enumerate(parts) if part != ".."), len(parts))
-    if not parts[0] or ".." in parts[climbs:] or climbs > path.count("/"):
-        return f"it is a link to {entry[manifest.TARGET]!r}, which leads out of the tree"
-    return "it is a link into git's own data" if any(part.lower() == ".git" for part in parts) else None
-
-
-def _hex(value: object) -> str:
-    return value if isinstance(value, str) and len(value) == 40 and set(value) <= set("0123456789abcdef") else ""
 
 
 class _Arriving:
@@ -170,13 +110,24 @@ class _Arriving:
         moved = [path for path, here in self._here.items() if not _still(here, _lstat(self._file(path)))]
         if moved:
             raise _conflict(moved)
+        ready = {path: self._ready(folder, path, str(n)) for n, path in enumerate(self._here)}
         root = os.open(self._wanted.root, DIRECTORY)
         try:
-            for path, here in self._here.items():
-                self._put_one(root, folder, path, here)
+            for path, staged in ready.items():
+                _put(root, path, staged, fresh=self._here[path] is None)
         finally:
             os.close(root)
         return Pulled(len(self._here), sum(entry[manifest.SIZE] for entry in self.needed().values()))
+
+    def _ready(self, folder: str, path: str, name: str) -> str:
+        """The file or link made, with nothing left to do but to rename it."""
+        entry, staged = self._entries[path], os.path.join(folder, name)
+        if entry[0] == manifest.LINK:
+            os.symlink(entry[manifest.TARGET], staged)
+            return staged
+        shutil.copyfile(os.path.join(folder, entry[manifest.CONTENT]), staged)
+        os.chmod(staged, entry[manifest.MODE] & 0o777 | 0o600)
+        return staged
 
     def _file(self, path: str) -> str:
         return os.path.join(self._wanted.root, path)
@@ -199,27 +150,20 @@ class _Arriving:
             return os.readlink(self._file(path)) in known
         return stat.S_ISREG(here.st_mode) and manifest.content_of(self._file(path)) in known
 
-    def _put_one(self, root: int, folder: str, path: str, here: os.stat_result | None) -> None:
-        entry = self._entries[path]
-        staged = os.path.join(folder, "link")
-        if entry[0] == manifest.LINK:
-            os.symlink(entry[manifest.TARGET], staged)
-        else:
-            staged = os.path.join(folder, "own")
-            shutil.copyfile(os.path.join(folder, entry[manifest.CONTENT]), staged)
-            os.chmod(staged, entry[manifest.MODE] & 0o777 | 0o600)
-        name, parent = os.path.basename(path), _directory(root, path)
-        try:
-            if here is None:
-                # Unlike a rename this fails when there is something by now.
-                os.link(staged, name, dst_dir_fd=parent, follow_symlinks=False)
-                os.unlink(staged)
-            else:
-                os.rename(staged, name, dst_dir_fd=parent)
-        except FileExistsError:
-            raise _conflict([path]) from None
-        finally:
-            os.close(parent)
+
+def _put(root: int, path: str, staged: str, *, fresh: bool) -> None:
+    name, parent = os.path.basename(path), _directory(root, path)
+    try:
+        if not fresh:
+            os.rename(staged, name, dst_dir_fd=parent)
+            return
+        # Unlike a rename this fails when there is something by now.
+        os.link(staged, name, dst_dir_fd=parent, follow_symlinks=False)
+        os.unlink(staged)
+    except FileExistsError:
+        raise _conflict([path]) from None
+    finally:
+        os.close(parent)
 
 
 def _directory(root: int, path: str) -> int:
