@@ -119,10 +119,9 @@ def _node(node: Node) -> Iterator[Check]:
         )
     elif _version(version) < OLDEST_NODE_PYTHON:
         yield Check(node.name, "warn", f"python3 is {version}; jobs need 3.8", f"ssh {node.name} python3 -V")
-    if "rsync" not in (node.load("capabilities") or ()):
-        yield Check(
-            node.name, "warn", "no rsync: `sync` takes the slower way", f"ssh {node.name} sudo apt install rsync"
-        )
+    if "git" not in (node.load("capabilities") or ()):
+        fix = f"ssh {node.name} sudo apt install git"
+        yield Check(node.name, "warn", "no git: nothing in a mirror there can ask for its version", fix)
     if (node.load("disk_percent") or 0) >= 95:
         yield Check(
             node.name, "warn", f"its disk is {node.load('disk_percent'):.0f}% full", f"toft exec {node.name} df -h"
