@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,3 +150,29 @@ def test_two_at_once_do_each_job_once(four: Lab, four_toft: Toft) -> None:
             if name != "total":
                 counts[name] = counts.get(name, 0) + int(number)
     assert counts == {f"{who}{n}": 1 for who in "ab" for n in range(12)}
+
+
+def test_three_suites_in_three_languages(four_toft: Toft, tmp_path: Path) -> None:
+    """The example's tests, each where it runs best, on the tree that one stands in."""
+    tree = tmp_path / "example"
+    shutil.copytree(Path(__file__).with_name("example"), tree)
+    for words in (["init", "-q"], ["add", "-A"]):
+        subprocess.run(["git", *words], cwd=tree, check=True)
+    suites = ("python3 numbers/check_mean.py", "sh words/test.sh", "make -C primes check")
+    told = four_toft.json("parallel", *suites, cwd=tree)
+    figure(f"three suites in three languages: {told['wall_s']:.1f} s on {len({j['node'] for j in told['jobs']})} nodes")
+    assert [(job["exit_code"], job["error"]) for job in told["jobs"]] == [(0, None)] * 3
+    assert told["edges"] == []
+    assert all(".toft/mirror/example-" in job["cwd"] for job in told["jobs"])
+    (tree / "words/longest.sh").write_text("echo wrong\n")
+    assert four_toft("parallel", *suites, cwd=tree).returncode == 1
+
+
+def test_what_one_builds_the_next_finds_in_the_mirror(four_toft: Toft, tmp_path: Path) -> None:
+    tree = tmp_path / "example"
+    shutil.copytree(Path(__file__).with_name("example"), tree)
+    subprocess.run(["git", "init", "-q"], cwd=tree, check=True)
+    told = four_toft.json("parallel", "make -C primes", "primes/primes 1000 | grep -x 168", cwd=tree)
+    assert [(edge["before"], edge["after"]) for edge in told["edges"]] == [(1, 2)]
+    assert [job["exit_code"] for job in told["jobs"]] == [0, 0]
+    assert not (tree / "primes/primes").exists()

@@ -53,6 +53,9 @@ def parallel(
     env: Annotated[list[str] | None, typer.Option("--env", metavar="NAME[=VALUE]", help="Variable for them.")] = None,
     env_file: Annotated[Path | None, typer.Option("--env-file", metavar="F", help="Variables, a line each.")] = None,
     cwd: Annotated[str | None, typer.Option("--cwd", metavar="DIR", help="Directory on the nodes.")] = None,
+    sync: Annotated[
+        bool | None, typer.Option("--sync/--no-sync", help="Bring the tree along; a working tree always is.")
+    ] = None,
     become: Annotated[bool, typer.Option("--become", help="Run as root there (sudo).")] = False,
     joblog: Annotated[Path | None, typer.Option("--joblog", metavar="FILE", help="GNU parallel's log.")] = None,
     resume: Annotated[Path | None, typer.Option("--resume", metavar="FILE", help="Not what FILE has done.")] = None,
@@ -62,7 +65,7 @@ def parallel(
     since = time.monotonic()
     asked = Parallel(
         command_list(words), on, slots, _pairs(after or ()), independent, fail_fast, cwd,
-        environment(session.env, env or [], env_file), timeout, become,
+        environment(session.env, env or [], env_file), timeout, become, sync,
     )  # fmt: skip
     before = _before(session, asked, resume)
     with Ladder() as ladder:

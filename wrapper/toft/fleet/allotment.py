@@ -45,6 +45,8 @@ class Parallel:
     env: Mapping[str, str] = field(default_factory=dict)
     timeout_s: float | None = None
     become: bool = False
+    sync: bool | None = None
+    """Bring the tree along: True any directory, None a working tree unless `cwd` says where to run, False none."""
 
     def job(self) -> dict[str, Any]:
         """What every node is asked, but for the command and the id."""

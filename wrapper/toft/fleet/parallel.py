@@ -20,11 +20,12 @@ from ansible_collections.toft.fleet.plugins.plugin_utils.dependencies import Edg
 from ansible_collections.toft.fleet.plugins.plugin_utils.schedule import Decision, Event, Schedule, Skip, Start
 
 from toft.engine.control import Control, Detach, Order, Signal
-from toft.fleet import worker
+from toft.fleet import sync, worker
 from toft.fleet.allotment import Allotment, must_run
 from toft.fleet.failures import NOT_STARTED
 from toft.fleet.fleet import Fleet, now
 from toft.fleet.follow import UNKNOWN, Followed, ending
+from toft.fleet.mirrors import Mirrors, tree_of
 from toft.fleet.worker import Accepted, Broke, Contact, Done, NeverStarted, Report, Seat
 from toft.store import durations
 from toft.store.records import Job
@@ -135,6 +136,10 @@ class _Run:
         self.schedule = Schedule(allotment.tasks, allotment.places, allotment.edges)
         self.reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
         self.stopped = False
+        tree = tree_of(self.fleet, allotment.asked)
+        self.mirrors: Mirrors | None = None
+        if tree is not None:
+            self.mirrors = Mirrors(sync.order(self.fleet, tree), allotment.asked.cwd, self.watch.say)
 
     # -- the loop --
 
@@ -198,7 +203,7 @@ class _Run:
         row = self.rows[number]
         job = replace(row.job, node=node, reason=self._reason(number, node))
         row = self._change(number, job=job, phase="starting", begun=self._now())
-        seat = Seat(number, job, node, self.allotment.nodes[node])
+        seat = Seat(number, job, node, self.allotment.nodes[node], self.mirrors)
         control = self.controls[number] = Control()
 
         def write(stream: str, data: bytes) -> None:

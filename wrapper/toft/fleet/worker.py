@@ -19,6 +19,7 @@ from typing import Any
 
 from ansible_collections.toft.fleet.plugins.plugin_utils.dispatching import START_S, outcome_of, start_on
 from ansible_collections.toft.fleet.plugins.plugin_utils.intent import Cancelled, Intent, declare
+from ansible_collections.toft.fleet.plugins.plugin_utils.placing import in_place
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
 
 from toft.engine.control import Control
@@ -27,8 +28,11 @@ from toft.fleet.execute import fleet_of_thread
 from toft.fleet.failures import NOT_STARTED
 from toft.fleet.fleet import Fleet, new_id, now
 from toft.fleet.follow import Followed, Wishes, follow
+from toft.fleet.mirrors import Mirrors
 from toft.store.records import Job
 
+CHANGED = "mirror_changed"
+"""A node's word for a mirror that does not hold what the job is to see any more."""
 REACH = frozenset({"refused", "no_route", "dns", "auth", "host_key_changed", "host_key_unknown", "no_python", "become"})
 """Causes that speak of the node and not of the job: nothing else can be started there either."""
 
@@ -41,6 +45,7 @@ class Seat:
     job: Job
     name: str
     node: dict[str, Any]
+    mirrors: Mirrors | None = None
 
 
 @dataclass(frozen=True)
@@ -141,13 +146,25 @@ def _start(fleet: Fleet, seat: Seat) -> Accepted | NeverStarted:
     except Cancelled as error:
         return _never(fleet, seat, job, {"code": "cancelled", "message": str(error)})
     request = seat.node["job"] | {"argv": None, "shell": job.command[0], "id": job.id}
-    deadline = time.monotonic() + fleet.settings.connect_timeout + START_S
-    told = outcome_of(start_on(transport, request, deadline))
+    told = _ask(fleet, seat, transport, request)
     if told["outcome"] == "refused":
         return _never(fleet, seat, job, told["error"] or {})
     job = job.with_node_record(told["record"]) if told.get("record") else replace(job, state="unknown")
     fleet.store.update(job)
     return Accepted(seat.number, job, told["outcome"] == "started")
+
+
+def _ask(fleet: Fleet, seat: Seat, transport: Transport, request: dict[str, Any]) -> dict[str, Any]:
+    """Start it in its tree. A mirror that somebody has changed since it was brought is brought once more."""
+    for _ in range(2):
+        placed = seat.mirrors.on(transport, request) if seat.mirrors else None
+        if placed is not None and placed.error is not None:
+            return {"outcome": "refused", "error": placed.error}
+        deadline = time.monotonic() + fleet.settings.connect_timeout + START_S
+        told = outcome_of(start_on(transport, in_place(request, placed), deadline))
+        if placed is None or (told["error"] or {}).get("code") != CHANGED:
+            break
+    return told
 
 
 def _never(fleet: Fleet, seat: Seat, job: Job, error: dict[str, Any]) -> NeverStarted:
