@@ -64,6 +64,17 @@ def test_what_came_in_one_piece_is_not_waited_for() -> None:
         assert sink.data == {"stdout": b"out\n", "stderr": b"err\n"}
 
 
+def test_the_umask_is_the_sessions_own() -> None:
+    """Ours, which keeps others out of our files, is nothing that a command should see."""
+    before = os.umask(0o027)
+    try:
+        sink = Sink()
+        follow(started(["sh", "-c", "umask"]), sink)
+    finally:
+        os.umask(before)
+    assert sink.data["stdout"] == b"0027\n"
+
+
 def test_from_an_offset() -> None:
     sink = Sink()
     follow(started(["printf", "0123456789"]), sink, delivered={"stdout": 4, "stderr": 0})

@@ -89,7 +89,8 @@ class Engine:
             events.append(event)
             return False
 
-        with _umask(0o077), _readable_environment():
+        # No umask of ours here: a job on this machine would inherit it. The run's directory is private as it is.
+        with _readable_environment():
             runner = ansible_runner.run(
                 private_data_dir=str(run_dir),
                 project_dir=str(run_dir / "project"),

@@ -39,15 +39,15 @@ DUMP = (
 )
 
 
-def ask(user: Account, current: Mapping[bytes, bytes]) -> Dict[str, Any]:
-    """{env, umask, why}: why is None, or what went wrong with the last attempt."""
+def ask(user: Account, current: Mapping[bytes, bytes], umask: int) -> Dict[str, Any]:
+    """{env, umask, why}: why is None, or what went wrong with the last attempt. `umask` is the session's own."""
     why = "no login shell"
     if not os.access(user.shell, os.X_OK) or os.path.basename(user.shell) in ("nologin", "false"):
         return {"env": {}, "umask": None, "why": why}
     deadline = time.monotonic() + LIMIT_S
     for argv in shell_forms(user.shell):
         marker = b"toft-%s-" % os.urandom(8).hex().encode()
-        said = _run(user, argv, _base(user, current), marker, deadline)
+        said = _run(user, argv, _base(user, current), umask, marker, deadline)
         found = parse(said, marker)
         if found is not None:
             return dict(found, why=None)
@@ -82,7 +82,9 @@ def _base(user: Account, current: Mapping[bytes, bytes]) -> Environment:
     return env
 
 
-def _run(user: Account, argv: List[str], env: Environment, marker: bytes, deadline: float) -> bytes:
+def _run(
+    user: Account, argv: List[str], env: Environment, umask: int, marker: bytes, deadline: float
+) -> bytes:
     """What the shell prints up to the second marker, or up to its end or the deadline."""
     words = [sys.executable, "-I", "-S", "-c", DUMP, marker.decode(), "/proc/self/environ", "rb"]
     if any(set(word) & set("'\\!\n") for word in words):
@@ -91,7 +93,7 @@ def _run(user: Account, argv: List[str], env: Environment, marker: bytes, deadli
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _become_shell(user, [*argv, command], env, writer)
+        _become_shell(user, [*argv, command], env, umask, writer)
     os.close(writer)
     said = _until(reader, marker, deadline)
     os.close(reader)
@@ -99,8 +101,9 @@ def _run(user: Account, argv: List[str], env: Environment, marker: bytes, deadli
     return said
 
 
-def _become_shell(user: Account, argv: List[str], env: Environment, stdout: int) -> None:
+def _become_shell(user: Account, argv: List[str], env: Environment, umask: int, stdout: int) -> None:
     try:
+        os.umask(umask)
         os.setsid()
         processes.reset_signals()
         null = os.open(os.devnull, os.O_RDWR)

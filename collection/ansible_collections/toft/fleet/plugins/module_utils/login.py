@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ansible_collections.toft.fleet.plugins.module_utils.account import Account
     from ansible_collections.toft.fleet.plugins.module_utils.environment import Environment
 
-FORMAT = 1
+FORMAT = 2
 KEPT_S, KEPT_FAILURE_S = 24 * 3600.0, 600.0
 
 EXTRA_PATH = (b"/opt/homebrew/bin", b"/usr/local/bin")
@@ -71,8 +71,11 @@ class Login:
         self.note = note
 
 
-def login(user: Account, current: Mapping[bytes, bytes], state: str) -> Login:
-    """The user's login, from the file in the directory `state` if it is still good."""
+def login(user: Account, current: Mapping[bytes, bytes], state: str, umask: int = 0o022) -> Login:
+    """The user's login, from the file in the directory `state` if it is still good.
+
+    `umask` is the session's, from which the login shell starts: ours keeps everybody out of our files.
+    """
     key = _key(user)
     path = os.path.join(state, "login.json")
     kept = _kept(path, key)
@@ -82,7 +85,7 @@ def login(user: Account, current: Mapping[bytes, bytes], state: str) -> Login:
             if kept is None:
                 from ansible_collections.toft.fleet.plugins.module_utils import capture
 
-                fresh = dict(capture.ask(user, current), key=key, taken_at=time.time())
+                fresh = dict(capture.ask(user, current, umask), key=key, taken_at=time.time())
                 _keep(path, fresh)
                 return _merged(user, current, fresh, "captured")
     return _merged(user, current, kept, "cached")

@@ -158,7 +158,7 @@ class Node:
         intake = self._intake()
         intake.prepare()
         user = self._account()
-        entry = login.login(user, self._env, os.path.dirname(intake.root))
+        entry = login.login(user, self._env, os.path.dirname(intake.root), self._umask)
         job = intake.draft(order.accepted(user, time.time(), self._boot))
         if not intake.accept(job, order.id):
             return None
