@@ -130,6 +130,37 @@ def test_a_line_that_breaks_during_a_sync(lab_toft: Toft, lab: Lab, tree: Path) 
     arrived = int(host.run(stage).stdout)
     done = lab_toft("offload", "n1", "--", "sh", "-c", "cat large* | wc -c", cwd=tree)
     assert done.stdout.strip() == str(40 << 20).encode()
-    files = int(done.stderr.split(b"sync: ")[1].split()[0])
-    figure(34, f"cut in the middle of a sync: 125, {arrived} of 40 files had arrived; then all {files} in place")
+    sent = int(done.stderr.split(b"files, ")[1].split(b" MB")[0])
+    figure(34, f"cut in the middle of a sync: 125, {arrived} of 40 MB had arrived; then {sent} MB more, and it ran")
+    assert sent <= 43 - arrived
     assert arrived >= 10
+
+
+HOSTILE = {
+    "absolute link": "ln -s /etc/passwd out/x",
+    "climbing link": "ln -s ../../../outside out/x",
+    "git's own data": "mkdir -p out/.git/hooks; echo x > out/.git/hooks/post-checkout; echo x > out/x",
+    "a pipe": "mkfifo out/p; echo x > out/x",
+    "a bomb": "truncate -s 100G out/x",
+    "many": "python3 -c \"for n in range(100001): open(f'out/{n}', 'w').close()\"",
+    "a link above": "mv out elsewhere; ln -s elsewhere out; echo x > elsewhere/x",
+}
+
+
+def test_hostile_results_are_contained(lab_toft: Toft, tree: Path) -> None:
+    """Promise 42, for a pull: whatever a command left there, nothing is written outside what was asked for."""
+    (tree / ".gitignore").write_text("out\nelsewhere\n")
+    outside, refused = 0, 0
+    for what, script in HOSTILE.items():
+        line = f"rm -rf out elsewhere; mkdir out; {script}"
+        done = lab_toft("-q", "offload", "--pull", "out/x" if what == "a link above" else "out", "n1", line, cwd=tree)
+        assert done.returncode in (0, 1), (what, done.stderr)
+        refused += done.returncode
+        made = {path.name for path in (tree.parent).iterdir()} - {"project", "draft", "home"}
+        inner = {str(path.relative_to(tree)) for path in tree.rglob("*") if ".git" not in path.parts[:-1]}
+        strange = {path for path in inner if not path.startswith(("gen", "out", ".git"))}
+        outside += len(made) + len(strange) + len(list(tree.glob("out/.git*")))
+        subprocess.run(["rm", "-rf", str(tree / "out")], check=True)
+    figure(42, f"{len(HOSTILE)} hostile results pulled: {refused} refused, writes outside {outside}")
+    assert outside == 0
+    assert refused == 5  # git's data and a pipe are left out, the file beside them comes

@@ -24,6 +24,7 @@ class Pair:
     home: Path
     cache: Path
     exclude: tuple[str, ...] = ()
+    transport: Transport = HERE
 
     def git(self, *words: str) -> str:
         return git(self.root, *words)
@@ -37,10 +38,11 @@ class Pair:
         return Tree(str(self.root), (self.root / ".git").exists(), self.exclude, self.cache)
 
     def sync(self, **more: Any) -> mirroring.Mirrored:
-        return mirroring.mirror(self.tree, HERE, mirroring.Wanted("tree-1", str(self.home), **more))
+        return mirroring.mirror(self.tree, self.transport, mirroring.Wanted("tree-1", str(self.home), **more))
 
     def pull(self, path: str, **more: Any) -> pulling.Pulled:
-        return pulling.pull(HERE, pulling.Pull(str(self.root), self.cache, "tree-1", str(self.home), path, **more))
+        wanted = pulling.Pull(str(self.root), self.cache, "tree-1", str(self.home), path, **more)
+        return pulling.pull(self.transport, wanted)
 
     @property
     def mirror(self) -> Path:

@@ -7,6 +7,7 @@ import random
 import subprocess
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from ansible_collections.toft.fleet.plugins.plugin_utils import conversation, mi
 from ansible_collections.toft.fleet.plugins.plugin_utils.asking import ask
 
 from tests.collection.plugin_utils.mirrors import HERE, Pair, git, shown
+from tests.collection.plugin_utils.test_program import pythons
 
 HOSTILE = [b"new\nline", b"sp ace", b"-n", b"\xff\xfe", b"quo'te\"", b"{{ x }}", b"$(id)", "é".encode()]
 HOSTILE += [b"back\\slash", b"tab\t", b"*", b"#x", b"!x", b"~"]
@@ -135,6 +137,22 @@ def test_no_git_tree_goes_whole(pair: Pair) -> None:
     assert (pair.mirror / "empty").is_dir()
     assert not (pair.mirror / "node_modules").exists()
     assert not (pair.mirror / ".git").exists()
+
+
+@pytest.mark.parametrize("python", pythons((3, 8), (4, 0)))
+def test_each_python_of_a_node(pair: Pair, python: str) -> None:
+    pair.transport = replace(HERE, python=python)
+    pair.sync()
+    (pair.root / "a").write_text("changed\n")
+    (pair.root / "sub/b").unlink()
+    assert pair.sync().files == 1
+    (pair.mirror / "out").mkdir()
+    (pair.mirror / "out/r").write_text("result")
+    assert pair.pull("out").files == 1
+    (pair.root / "out/r").unlink()
+    (pair.root / "out").rmdir()
+    (pair.mirror / "out/r").unlink()
+    assert pair.same()
 
 
 # git's answers.

@@ -188,7 +188,7 @@ def test_each_verb_gets_all_it_imports(node: Node, verb: str) -> None:
     job = node.job("true")
     request = {"verb": verb, "job": job, "id": job["id"], "ids": [job["id"]], "signal": "TERM"}
     if verb in ("mirror", "fetch"):
-        request |= {"name": "tree-1", "digest": "0", "path": ".", "most": 1, "job": None}
+        request |= {"name": "tree-1", "digest": "0", "path": ".", "most": 1, "most_bytes": 1, "job": None}
     if verb != "start":
         node.run_job(job)
     sent, _noise = boot(node, program.local_argv(None), program.request_bytes(request))

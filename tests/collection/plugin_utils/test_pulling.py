@@ -103,9 +103,9 @@ def test_what_is_not_there(synced: Pair) -> None:
 
 
 def test_more_than_is_allowed(synced: Pair) -> None:
-    with pytest.raises(Unwanted) as refused:
+    with pytest.raises(conversation.Refused) as refused:
         synced.pull("out", most_bytes=2)
-    assert refused.value.what == "too_much"
+    assert refused.value.code == "too_much"
 
 
 FILE = ["f", 0o644, 1, 0, "a" * 40]

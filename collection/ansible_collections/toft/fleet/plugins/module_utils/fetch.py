@@ -32,7 +32,8 @@ def serve(channel: frames.Channel, request: Dict[str, Any], place: slots.Place) 
     if wanted != "." and manifest.unsafe(wanted):
         raise jobs.Refused("bad_request", "not a path in the tree: %r" % wanted)
     slot = place.slot(int(request["slot"])) if request.get("slot") else _latest(place)
-    entries = _listed(channel, slot.root, wanted, int(request["most"]))
+    paths = _chosen(slot.root, wanted, int(request["most"]), int(request["most_bytes"]))
+    entries = _listed(channel, slot.root, paths)
     digest = (slot.state() or {"digest": ""})["digest"]
     channel.send(frames.message(frames.ANSWER, {"ok": True, "entries": entries, "digest": digest}))
     channel.finish()
@@ -55,19 +56,28 @@ def _latest(place: slots.Place) -> slots.Slot:
     return min(found, key=lambda slot: slot.idle_s())
 
 
-def _listed(channel: frames.Channel, root: str, wanted: str, most: int) -> Entries:
-    entries: Entries = {}
+def _chosen(root: str, wanted: str, most: int, most_bytes: int) -> List[str]:
+    """What is there to be fetched, if it is not too much; nothing has been read yet."""
     for above in manifest.parents(wanted):
         if os.path.islink(os.path.join(root, above)):
             raise jobs.Refused("no_path", "%s is a link in the mirror" % above)
+    paths, size = [], 0
     for path in _walk(root, "" if wanted == "." else wanted):
+        paths.append(path)
+        size += os.lstat(os.path.join(root, path)).st_size
+        if len(paths) > most or size > most_bytes:
+            raise jobs.Refused("too_much", "%s has more than %d files or %d bytes" % (wanted, most, most_bytes))
+    return paths
+
+
+def _listed(channel: frames.Channel, root: str, paths: List[str]) -> Entries:
+    entries: Entries = {}
+    for path in paths:
         if time.monotonic() - channel.sent_at > PULSE_S:
             channel.send(frames.frame(frames.HEARTBEAT))
         entry = _entry(os.path.join(root, path))
         if entry:
             entries[path] = entry
-        if len(entries) > most:
-            raise jobs.Refused("too_much", "more than %d files in %s" % (most, wanted))
     return entries
 
 

@@ -55,7 +55,7 @@ class Pulled:
 def pull(transport: Transport, wanted: Pull) -> Pulled:
     """Raises Unwanted, conversation.Broken and Refused, OSError."""
     with converse(transport, "fetch") as talk:
-        request = {"verb": "fetch", "most": MOST_FILES}
+        request = {"verb": "fetch", "most": MOST_FILES, "most_bytes": wanted.most_bytes}
         talk.request(request | {key: getattr(wanted, key) for key in ("name", "workdir", "path", "slot")})
         told = talk.answer()
         entries = checked(told.get("entries"), wanted.path, wanted.most_bytes)
