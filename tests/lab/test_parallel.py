@@ -69,7 +69,7 @@ def test_four_that_sleep_end_as_one(four_toft: Toft) -> None:
 
 def test_work_on_four_slow_nodes_is_nearly_four_times_as_fast(four: Lab, four_toft: Toft) -> None:
     """Each node has a quarter of a core, so that four of them are no more than this machine has."""
-    commands = [f"{BURN.format(seconds=2.5)} # {n}" for n in range(NODES)]
+    commands = [f"{BURN.format(seconds=4)} # {n}" for n in range(NODES)]
     for host in four.hosts.values():
         host.slow(0.25)
     _, alone = timed(four_toft, "parallel", "--on", "n1", "--slots", "1", "--independent", *commands)
