@@ -19,10 +19,17 @@ from toft.fleet.fleet import state_directory
 MCP = """Serve the fleet to an agent: a Model Context Protocol server on stdin and stdout.
 
 \b
+  toft mcp                       what a client starts
   claude mcp add toft -- toft mcp
   toft plugin install            the same, with commands, an agent and a skill
 
 What agents may do is said in ~/.config/toft/mcp-policy.yaml; what they did is in ~/.local/state/toft/mcp-audit.jsonl.
+"""
+PLUGIN = """The plugin for Claude Code.
+
+\b
+  toft plugin install
+  toft plugin hook on
 """
 INSTALL = """Make the plugin known to Claude Code; without it on this machine, say what to type.
 
@@ -41,7 +48,7 @@ MISSING = "pip install 'toft[mcp]'"
 
 def register(app: typer.Typer) -> None:
     command(app, "mcp", help=MCP)(mcp)
-    plugin = typer.Typer(help="The plugin for Claude Code.", no_args_is_help=True, rich_markup_mode=None)
+    plugin = typer.Typer(help=PLUGIN, no_args_is_help=True, rich_markup_mode=None)
     command(plugin, "install", help=INSTALL)(install)
     command(plugin, "hook", help=HOOK)(hook)
     app.add_typer(plugin, name="plugin")
