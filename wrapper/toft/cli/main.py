@@ -61,9 +61,23 @@ def open_standard_streams() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
+def with_interval(words: list[str]) -> list[str]:
+    """`status --watch` alone is every 2 seconds: an option whose value may be left out is not in the parser's power."""
+    before = words[: words.index("status")] if "status" in words else ["?"]
+    valued = ["", *before]
+    if "--watch" not in words or not all(
+        word.startswith("-") or valued[i] in ("-i", "--inventory") for i, word in enumerate(before)
+    ):
+        return words
+    at = words.index("--watch")
+    following = words[at + 1] if at + 1 < len(words) else ""
+    is_number = following.replace(".", "", 1).isdigit()
+    return words if is_number else [*words[:at], "--watch=2", *words[at + 1 :]]
+
+
 def main(argv: list[str] | None = None) -> None:
     open_standard_streams()
-    words = sys.argv[1:] if argv is None else argv
+    words = with_interval(sys.argv[1:] if argv is None else argv)
     build()(args=words, prog_name="toft", obj=Options(argv=tuple(words)))
 
 

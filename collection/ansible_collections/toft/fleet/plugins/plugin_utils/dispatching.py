@@ -18,7 +18,7 @@ from typing import Any
 from ansible_collections.toft.fleet.plugins.plugin_utils.asking import ask
 from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause
 from ansible_collections.toft.fleet.plugins.plugin_utils.command_line import Command, understand
-from ansible_collections.toft.fleet.plugins.plugin_utils.fanout import run_all
+from ansible_collections.toft.fleet.plugins.plugin_utils.fanout import Outcome, run_all
 from ansible_collections.toft.fleet.plugins.plugin_utils.intent import Intent, declare
 from ansible_collections.toft.fleet.plugins.plugin_utils.places import place_on
 from ansible_collections.toft.fleet.plugins.plugin_utils.placing import Placed, in_place, placed_on
@@ -48,7 +48,7 @@ def dispatch(members: Sequence[Member], asked: Asked, node: str | None) -> list[
         declare(Path(asked.run_dir), [_intent(m, job, given.command) for m, job, _ in pairs])
     outcomes = run_all(pairs, _start, deadline_each=asked.connect_timeout + START_S)
     return [
-        _told(member, job, given.command, outcome.value or outcome.cause)
+        _told(member, job, given.command, _answer(outcome))
         for (member, job, _), outcome in zip(pairs, outcomes, strict=True)
     ]
 
@@ -104,6 +104,13 @@ def _told(
     told: dict[str, Any] = {"id": job["id"], "node": member.node, "command": list(command.words), "record": None}
     told["transport"] = member.transport.to_dict() if isinstance(member.transport, Transport) else None
     return told | outcome_of(answer)
+
+
+def _answer(outcome: Outcome[Any, dict[str, Any]]) -> dict[str, Any] | Cause | None:
+    """A mistake of ours in the middle of a start says nothing about what the node has done by then."""
+    if outcome.error is not None:
+        return Cause("protocol", f"the start was broken off: {outcome.error!r}", "toft jobs")
+    return outcome.value if outcome.value is not None else outcome.cause
 
 
 def outcome_of(answer: dict[str, Any] | Cause | None) -> dict[str, Any]:
