@@ -5,9 +5,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TESTS_READY := $(VENV)/.tests-ready
 SANITY := $(CURDIR)/build/sanity
+# Two tests at a time, each with hosts of its own: most of them wait, more often than they work.
+AT_ONCE := -n 2 --dist worksteal
 COLLECTION := collection/ansible_collections/toft/fleet
 
-.PHONY: run test unit lab-test lint sanity lab lab-down build clean
+.PHONY: run test unit lab-test bench lint sanity lab lab-down build clean
 .DEFAULT_GOAL := run
 
 $(READY): pyproject.toml
@@ -27,10 +29,13 @@ run: $(READY) ## the main job, on this machine as a fleet of one
 test: unit lab-test ## all tests
 
 unit: $(TESTS_READY)
-	$(BIN)/python -m pytest tests --ignore tests/lab --ignore tests/faults
+	$(BIN)/python -m pytest $(AT_ONCE) tests --ignore tests/lab --ignore tests/faults
 
 lab-test: $(TESTS_READY)
-	$(BIN)/python -m pytest tests/lab tests/faults
+	$(BIN)/python -m pytest $(AT_ONCE) tests/lab tests/faults
+
+bench: $(TESTS_READY) ## how fast it is: figures, on hosts of this machine
+	$(BIN)/python -m tests.bench.run $(BENCH)
 
 lint: $(TESTS_READY) ## types, style, shell, YAML
 	$(BIN)/ruff check .

@@ -125,9 +125,9 @@ def test_one_way_loss_while_starting_never_starts_twice(lab_toft: Toft, lab) -> 
     lab_toft.env |= PATIENCE
     lab_toft("exec", "all", "true")
     prepared(lab, "/tmp/oneway")
-    words = [f"echo x >> /tmp/oneway/{n}; sleep 0.2" for n in range(12)]
+    words = [f"echo x >> /tmp/oneway/{n}; sleep 0.5" for n in range(12)]
     process = lab_toft.begin("--json", "parallel", "--slots", "2", "--independent", *words)
-    until(lambda: any(job["state"] == "running" for job in lab_toft.jobs()), every=0.02, what="a start")
+    until(lambda: lab.hosts["n1"].run("ls /tmp/oneway").stdout, every=0.02, what="a start")
     with lab.hosts["n1"].cut("out"):
         time.sleep(6)
     process.communicate(timeout=180)

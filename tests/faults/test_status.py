@@ -5,12 +5,15 @@ from __future__ import annotations
 import statistics
 import time
 
+import pytest
+
 from tests.command import Toft
 from tests.faults.report import figure
 
 CONNECT_S = 5.0
 
 
+@pytest.mark.alone
 def test_frozen_and_off_are_named_and_work_goes_elsewhere(lab_toft: Toft, lab) -> None:
     """Three nodes, one frozen and one powered off."""
     lab.hosts["n2"].power_off()
@@ -45,6 +48,7 @@ def test_no_eligible_node_ends_with_125(lab_toft: Toft) -> None:
     assert b"macos" in done.stderr.lower()
 
 
+@pytest.mark.alone
 def test_the_dead_do_not_delay_the_living(light_lab, toft: Toft) -> None:
     """Promise 32: 100 nodes, 10 of them dead."""
     toft.inventory = light_lab.inventory

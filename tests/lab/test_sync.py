@@ -6,7 +6,6 @@ import json
 import re
 import struct
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import pytest
 
 from tests.command import Toft
-from tests.faults.report import figure
 from tests.lab.laboratory import Lab
 
 WHO = ("-c", "user.name=a", "-c", "user.email=a@example.org")
@@ -158,18 +156,11 @@ def test_ten_thousand_files(lab_toft: Toft, tree: Path) -> None:
             (tree / f"d{folder}/{number}.txt").write_text(f"{folder} {number}\n" * 20)
     git(tree, "add", "-A")
     git(tree, "commit", "-qm", "many")
-    first = synced(lab_toft, tree)
-    times = [synced(lab_toft, tree)["seconds"] for _ in range(5)]
-    begun = time.monotonic()
-    assert offload(lab_toft, tree, "n1", "true").returncode == 0
-    whole = time.monotonic() - begun
+    assert synced(lab_toft, tree)["files"] == 10_003
+    assert synced(lab_toft, tree)["files"] == 0
     (tree / "d7/7.txt").write_text("changed\n")
     one = synced(lab_toft, tree)
     assert (one["files"], one["bytes"]) == (1, 8)
-    again = f"again {min(times)}-{max(times)} s, one changed {one['seconds']} s, a whole offload {whole:.1f} s"
-    figure(34, f"10,003 files: first {first['seconds']} s, {again}")
-    assert first["files"] == 10_003
-    assert min(times) < 1
 
 
 def synced(toft: Toft, tree: Path) -> dict[str, Any]:

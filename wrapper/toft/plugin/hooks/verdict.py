@@ -163,10 +163,12 @@ def clusters(options):
 
 def fits(pattern, word):
     """`pattern` is [plain words, a regular expression or None]."""
+    plain, expression = pattern
+    if word in plain or not expression:
+        return word in plain
     import re
 
-    plain, expression = pattern
-    return word in plain or bool(expression and re.match(expression, word))
+    return bool(re.match(expression, word))
 
 
 def some(pattern, words):

@@ -1,0 +1,28 @@
+"""Who measures time has the machine for itself, while other tests run in another process.
+
+Every test holds a lock that any number may share; a test marked `alone` holds it for itself. A turnstile before
+it keeps those who come later from overtaking one who waits to be alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def room(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    worker = getattr(request.config, "workerinput", None)
+    if worker is None:
+        yield
+        return
+    shared: Path = tmp_path_factory.getbasetemp().parent
+    alone = request.node.get_closest_marker("alone") is not None
+    with (shared / "turnstile").open("w") as turnstile, (shared / "room").open("w") as inside:
+        fcntl.flock(turnstile, fcntl.LOCK_EX)
+        fcntl.flock(inside, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(turnstile, fcntl.LOCK_UN)
+        yield
