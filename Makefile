@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TESTS_READY := $(VENV)/.tests-ready
 SANITY := $(CURDIR)/build/sanity
-# Two tests at a time, each with hosts of its own: most of them wait, more often than they work.
-AT_ONCE := -n 2 --dist worksteal
+# Several tests at a time, with hosts of their own: they wait more often than they work.
+AT_ONCE := -n 3 --dist worksteal
 COLLECTION := collection/ansible_collections/toft/fleet
 
 .PHONY: run test unit lab-test bench lint sanity lab lab-down build clean
@@ -26,7 +26,8 @@ $(TESTS_READY): $(READY)
 run: $(READY) ## the main job, on this machine as a fleet of one
 	@TOFT=$(BIN)/toft sh wrapper/tour.sh
 
-test: unit lab-test ## all tests
+test: $(TESTS_READY) ## all tests
+	$(BIN)/python -m pytest $(AT_ONCE) tests
 
 unit: $(TESTS_READY)
 	$(BIN)/python -m pytest $(AT_ONCE) tests --ignore tests/lab --ignore tests/faults
