@@ -52,7 +52,8 @@ def test_no_eligible_node_ends_with_125(lab_toft: Toft) -> None:
 def test_the_dead_do_not_delay_the_living(light_lab, toft: Toft) -> None:
     """Promise 32: 100 nodes, 10 of them dead."""
     toft.inventory = light_lab.inventory
-    assert len(toft.json("status")["nodes"]) == 100
+    first = [node["state"] for node in toft.json("status")["nodes"]]
+    assert first == ["online"] * 100, "however long a hundred key exchanges take this machine"
 
     def timed() -> float:
         begun = time.monotonic()

@@ -147,6 +147,10 @@ class Text:
 
 
 TEXTS: Mapping[str, Text] = {
+    "not_asked": Text(
+        "{node} ({at}) was not asked in time: this machine was busy opening other connections.",
+        "toft status {node}",
+    ),
     "timeout": Text(
         "{node} ({at}) did not answer in time: it may be asleep, frozen or cut off.",
         "ping -c 3 {address}",

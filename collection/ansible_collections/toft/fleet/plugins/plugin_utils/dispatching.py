@@ -20,6 +20,7 @@ from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause
 from ansible_collections.toft.fleet.plugins.plugin_utils.command_line import Command, understand
 from ansible_collections.toft.fleet.plugins.plugin_utils.fanout import Outcome, run_all
 from ansible_collections.toft.fleet.plugins.plugin_utils.intent import Intent, declare
+from ansible_collections.toft.fleet.plugins.plugin_utils.masters import turns
 from ansible_collections.toft.fleet.plugins.plugin_utils.places import place_on
 from ansible_collections.toft.fleet.plugins.plugin_utils.placing import Placed, in_place, placed_on
 from ansible_collections.toft.fleet.plugins.plugin_utils.requests import Asked, BadRequest
@@ -46,7 +47,8 @@ def dispatch(members: Sequence[Member], asked: Asked, node: str | None) -> list[
     pairs = [(m, job, placed_on(asked.run_dir, m.node)) for m, job in zip(chosen, jobs, strict=True)]
     if asked.run_dir:
         declare(Path(asked.run_dir), [_intent(m, job, given.command) for m, job, _ in pairs])
-    outcomes = run_all(pairs, _start, deadline_each=asked.connect_timeout + START_S)
+    reached = [m.transport for m in chosen if isinstance(m.transport, Transport)]
+    outcomes = run_all(pairs, _start, deadline_each=asked.connect_timeout + START_S + turns(reached))
     return [
         _told(member, job, given.command, _answer(outcome))
         for (member, job, _), outcome in zip(pairs, outcomes, strict=True)

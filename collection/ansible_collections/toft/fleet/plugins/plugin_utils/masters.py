@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import os
 import random
 import re
@@ -23,6 +24,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from ansible_collections.toft.fleet.plugins.plugin_utils import control_sockets, mux
@@ -36,8 +38,12 @@ from ansible_collections.toft.fleet.plugins.plugin_utils.transport import (
 
 ALIVE = 1.0
 """Seconds for a local process to say that it is there."""
-KEY_EXCHANGE = 1.0
+KEY_EXCHANGE = 1.5
 """Seconds after which an opening ssh is waiting for the network and not for the processor."""
+PROGRESS = 2.0
+"""Seconds after another opening's success in which one that is late is waiting for our processors, not its node."""
+TURN = 0.25
+"""Seconds that an opening takes of this machine's processors, on a slow one."""
 MAX_WORDS = 65536
 
 
@@ -62,6 +68,16 @@ def ensure(transport: Transport, deadline: float) -> Path | Cause:
     except OSError as error:
         # A full disk, or no descriptor left.
         return cause("no_control_socket", transport, detail=error.strerror or str(error))
+
+
+def turns(transports: Iterable[Transport]) -> float:
+    """Seconds to allow beyond every node's own limit, because masters for so many must be opened in turn.
+
+    That this machine is busy with key exchanges says nothing about a node.
+    """
+    paths = [control_sockets.socket_path(each) for each in transports if each.kind == "ssh"]
+    missing = sum(isinstance(path, Path) and control_sockets.seen(path) is None for path in paths)
+    return max(0, missing - _places()) * TURN
 
 
 def drop(path: Path, number: int) -> None:
@@ -106,23 +122,23 @@ def _open_in_turn(transport: Transport, path: Path, deadline: float) -> Path | C
     sshd (the jump host's, mostly) drops some of many unauthenticated connections at random: MaxStartups.
     """
     jump = _jump(transport, deadline)
-    places = _openings(os.getpid(), jump)
-    result = _open(transport, path, deadline, places)
+    openings = _openings(os.getpid(), jump)
+    result = _open(transport, path, deadline, openings)
     if isinstance(result, Path) or result.code != "connection_lost":
         return result
     if jump:
-        result = _named(transport, deadline, places) or result
+        result = _named(transport, deadline, openings) or result
     pause = random.uniform(0.1, 0.6)
     if result.code != "connection_lost" or time.monotonic() + pause >= deadline:
         return result
     time.sleep(pause)
-    return _open(transport, path, deadline, places)
+    return _open(transport, path, deadline, openings)
 
 
-def _named(transport: Transport, deadline: float, places: threading.BoundedSemaphore) -> Cause | None:
+def _named(transport: Transport, deadline: float, openings: Openings) -> Cause | None:
     """What a jump host says about its failure: ssh throws these words away for a master (ControlPersist)."""
     left = deadline - time.monotonic()
-    if left <= 0 or not places.acquire(timeout=left):
+    if left <= 0 or not openings.places.acquire(timeout=left):
         return None
     try:
         with tempfile.TemporaryFile() as words:
@@ -132,19 +148,34 @@ def _named(transport: Transport, deadline: float, places: threading.BoundedSemap
             words.seek(0)
             said = words.read(MAX_WORDS)
     finally:
-        places.release()
+        openings.places.release()
     if in_time and process.returncode != 255:
         return None
     return explain(transport, process.returncode, said, timed_out=not in_time)
 
 
+class Openings:
+    """Places for openings that go on at once, and when one last succeeded."""
+
+    def __init__(self, places: int) -> None:
+        self.places = threading.BoundedSemaphore(places)
+        self.last = -math.inf
+
+    def limit(self, own: float, most: float) -> float:
+        """Until when to wait for one whose own limit is `own`: longer while the others still come through."""
+        return min(most, max(own, self.last + PROGRESS))
+
+
 @functools.cache
-def _openings(pid: int, jump: str) -> threading.BoundedSemaphore:
-    """Places for openings that go on at once in this process: few through one jump host (MaxStartups
-    10:30:100), else what the processors bear. A forked child counts anew, because its parent's threads are
-    not in it.
+def _openings(pid: int, jump: str) -> Openings:
+    """Of this process: few through one jump host (MaxStartups 10:30:100), else what the processors bear. A forked
+    child counts anew, because its parent's threads are not in it.
     """
-    return threading.BoundedSemaphore(6 if jump else 16 * (os.cpu_count() or 1))
+    return Openings(6 if jump else _places())
+
+
+def _places() -> int:
+    return 8 * (os.cpu_count() or 1)
 
 
 def _jump(transport: Transport, deadline: float) -> str:
@@ -176,27 +207,34 @@ def _may_have_jumps(transport: Transport) -> bool:
     return re.search(r"^\s*(?:proxy|include)", text, re.IGNORECASE | re.MULTILINE) is not None
 
 
-def _open(
-    transport: Transport, path: Path, deadline: float, places: threading.BoundedSemaphore
-) -> Path | Cause:
-    """Starts a master and waits until it has gone to the background, which ssh does once it is logged in."""
+def _open(transport: Transport, path: Path, deadline: float, openings: Openings) -> Path | Cause:
+    """Starts a master and waits until it has gone to the background, which ssh does once it is logged in.
+
+    The node's own limit counts from when it is its turn.
+    """
     left = deadline - time.monotonic()
-    if left <= 0 or not places.acquire(timeout=left):
-        return cause("timeout", transport)
+    if left <= 0 or not openings.places.acquire(timeout=left):
+        return cause("not_asked" if left > 0 else "timeout", transport)
     with contextlib.ExitStack() as place, tempfile.TemporaryFile() as words:
-        place.callback(places.release)
-        argv = ssh_argv(transport.within(deadline - time.monotonic()), str(path), master=True)
+        place.callback(openings.places.release)
+        begun = time.monotonic()
+        argv = ssh_argv(transport.within(deadline - begun), str(path), master=True)
         try:
             process = _start(argv, transport, words.fileno())
         except OSError as error:
             return cause("ssh_failed", transport, detail=f"ssh cannot be started: {error.strerror}")
-        in_time = _ended(process, min(deadline, time.monotonic() + KEY_EXCHANGE))
+        in_time = _ended(process, min(deadline, begun + KEY_EXCHANGE))
         # A dead host must not keep others waiting for its place.
         place.close()
-        in_time = in_time or _ended(process, deadline)
+        own = begun + transport.connect_timeout
+        while not in_time and time.monotonic() < (until := openings.limit(own, deadline)):
+            in_time = _ended(process, until)
         _end(process)
         words.seek(0)
-        return _opened(transport, path, process.returncode if in_time else None, words.read(MAX_WORDS))
+        result = _opened(transport, path, process.returncode if in_time else None, words.read(MAX_WORDS))
+        if isinstance(result, Path):
+            openings.last = time.monotonic()
+        return result
 
 
 def _start(argv: list[str], transport: Transport, words: int) -> subprocess.Popen[bytes]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from ansible_collections.toft.fleet.plugins.plugin_utils.command_line import Form
 
-LEAST_S = 3.5
+LEAST_S = 2.5
 
 
 class BadRequest(Exception):
@@ -46,7 +46,7 @@ class Asked:
     @property
     def patience(self) -> float:
         """Seconds that a node still has to answer: the limit counts from when the person asked (`asked_at`, epoch
-        seconds), but leaves at least LEAST_S, which a hundred first connections need."""
+        seconds), but leaves at least LEAST_S, which a first connection over a slow line needs."""
         spent = time.time() - self.asked_at if self.asked_at is not None else 0.0
         return max(min(LEAST_S, self.connect_timeout), self.connect_timeout - max(0.0, spent))
 

@@ -11,7 +11,9 @@ from ansible_collections.toft.fleet.plugins.module_utils.load import Load
 from ansible_collections.toft.fleet.plugins.plugin_utils import exchange, probing
 from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause, cause
 from ansible_collections.toft.fleet.plugins.plugin_utils.fanout import Outcome, run_all
+from ansible_collections.toft.fleet.plugins.plugin_utils.masters import turns
 from ansible_collections.toft.fleet.plugins.plugin_utils.roster import Member
+from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
 
 STORAGE = ("toft_workdir", "toft_storage_hot", "toft_storage_cold")
 
@@ -27,12 +29,14 @@ class Seen:
 
 
 def survey(members: Sequence[Member], *, interval: float, patience: float) -> list[Seen]:
-    """In the order of the members. Each has `patience` seconds for all of it; no node delays another."""
+    """In the order of the members. Each has `patience` seconds for all of it, and its turn where connections must be
+    opened to very many; no node delays another."""
 
     def look(member: Member, deadline: float) -> Load | Cause:
         return probe(member, interval=interval, deadline=deadline)
 
-    outcomes = run_all(members, look, deadline_each=patience)
+    reached = [member.transport for member in members if isinstance(member.transport, Transport)]
+    outcomes = run_all(members, look, deadline_each=patience + turns(reached))
     return [_seen(outcome) for outcome in outcomes]
 
 
