@@ -146,6 +146,16 @@ def test_every_action_has_a_module_that_documents_it() -> None:
     assert set(plugins("action")) <= set(plugins("modules"))
 
 
+@pytest.mark.parametrize("name", ["REACH", "POLICY", "TARGET"])
+def test_shared_options_are_documented_as_the_actions_take_them(name: str) -> None:
+    from ansible_collections.toft.fleet.plugins.doc_fragments.play import ModuleDocFragment
+    from ansible_collections.toft.fleet.plugins.plugin_utils import play
+
+    told = yaml.safe_load(getattr(ModuleDocFragment, name))["options"]
+    taken = {option: {k: v for k, v in about.items() if k != "description"} for option, about in told.items()}
+    assert taken == getattr(play, name)
+
+
 def test_the_facts_are_documented_one_by_one(documentation: dict[str, dict[str, Any]]) -> None:
     from ansible_collections.toft.fleet.plugins.module_utils.load import Load
 

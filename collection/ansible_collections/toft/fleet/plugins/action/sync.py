@@ -10,12 +10,6 @@ from ansible_collections.toft.fleet.plugins.plugin_utils import play
 from ansible_collections.toft.fleet.plugins.plugin_utils.placing import place_all
 from ansible_collections.toft.fleet.plugins.plugin_utils.roster import at_home
 
-OPTIONS = {
-    "request": {"type": "path", "required": True},
-    "node": {"type": "str"},
-    "local": {"type": "bool", "default": False},
-}
-
 
 class ActionModule(ActionBase):
     """See the documentation of the module of the same name."""
@@ -23,7 +17,8 @@ class ActionModule(ActionBase):
     BYPASS_HOST_LOOP = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        _, options = self.validate_argument_spec(argument_spec=OPTIONS)
+        self._supports_check_mode = False
+        options = self.validate_argument_spec(argument_spec=play.TARGET)[1]
         return play.answered(super().run(tmp, task_vars), lambda: _sync(options, task_vars or {}))
 
 

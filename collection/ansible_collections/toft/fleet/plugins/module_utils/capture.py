@@ -130,7 +130,7 @@ def _until(reader: int, marker: bytes, deadline: float) -> bytes:
 
 def _end(pid: int, finished: bool) -> None:
     """Let a shell that has answered leave by itself, with whatever it started for the user; kill another."""
-    for _ in range(100 if finished else 0):
+    for _look in range(100 if finished else 0):
         if os.waitpid(pid, os.WNOHANG)[0]:
             return
         time.sleep(0.01)

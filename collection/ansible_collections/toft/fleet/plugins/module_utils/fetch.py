@@ -93,8 +93,7 @@ def _walk(root: str, path: str) -> Iterator[str]:
         return
     for name in sorted(os.listdir(full)):
         if name != ".git":
-            for below in _walk(root, path + "/" + name if path else name):
-                yield below
+            yield from _walk(root, path + "/" + name if path else name)
 
 
 def _entry(file: str) -> Entry:

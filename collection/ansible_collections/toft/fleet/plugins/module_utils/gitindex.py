@@ -40,7 +40,7 @@ def _rewritten(data: bytes, oid_bytes: int, absent: Container[bytes]) -> bytes:
         raise NotAnIndex("version %d" % version)
     pieces: List[bytes] = [data[:HEAD_BYTES]]
     at = HEAD_BYTES
-    for _ in range(int.from_bytes(data[8:12], "big")):
+    for _nth in range(int.from_bytes(data[8:12], "big")):
         entry, at = _entry(data, at, oid_bytes, absent)
         pieces.append(entry)
     return b"".join(pieces)

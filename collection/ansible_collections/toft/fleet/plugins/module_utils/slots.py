@@ -149,7 +149,7 @@ class Place:
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_raised: object) -> None:
         os.close(self._lock)
         self._lock = -1
 

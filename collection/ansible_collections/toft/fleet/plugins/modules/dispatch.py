@@ -11,18 +11,8 @@ description:
   - A job is started at most once under its id, and goes on whatever happens to the client or the network.
   - This is how the C(toft) command starts its jobs; in a playbook, M(toft.fleet.job) is what you want.
 version_added: 0.1.0
-options:
-  request:
-    description: A file of mode 0600 with the request as JSON.
-    type: path
-    required: true
-  node:
-    description: The node; every host of the play when there is none.
-    type: str
-  local:
-    description: The node is the machine that Ansible runs on, so no connection is needed.
-    type: bool
-    default: false
+extends_documentation_fragment:
+  - toft.fleet.play.target
 attributes:
   check_mode:
     description: Can run in check_mode and return changed status prediction without modifying target.

@@ -11,37 +11,9 @@ description:
   - It runs once for all hosts. Register its answer with C(run_once) and every host has it.
   - A node that cannot be reached is a value in the answer, with its cause; it never fails the task.
 version_added: 0.1.0
-options:
-  request:
-    description:
-      - A file of mode 0600 with the request as JSON, instead of the other options.
-      - What stands in a task is templated by Ansible and can be seen; what stands in this file is neither.
-    type: path
-  interval:
-    description: Seconds over which the CPU is looked at.
-    type: float
-    default: 0.2
-  connect_timeout:
-    description: Seconds after which a node that does not answer is given up.
-    type: float
-    default: 5.0
-  load_weights:
-    description: How much C(cpu), C(memory) and C(load_average) weigh in the score.
-    type: dict
-    default: {}
-  host_preferences:
-    description: Lists of preferred nodes by topic.
-    type: dict
-    default: {}
-  rules:
-    description: Rules that add to the built-in ones.
-    type: list
-    elements: dict
-    default: []
-  overload:
-    description: From when on this machine counts as overloaded.
-    type: dict
-    default: {}
+extends_documentation_fragment:
+  - toft.fleet.play.reach
+  - toft.fleet.play.policy
 attributes:
   check_mode:
     description: Can run in check_mode and return changed status prediction without modifying target.

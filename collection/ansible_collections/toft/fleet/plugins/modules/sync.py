@@ -10,20 +10,11 @@ description:
   - Brings a tree of this machine, as it is at one moment, to its mirror on the given node or on every host.
   - In a git working tree that is what git tracks, and what it neither tracks nor ignores. Other trees go whole.
   - What commands have made in a mirror stays there. A mirror is never changed under a running job of toft.
+  - Where O(local) is true, nothing has to be brought.
   - This is how the C(toft) command brings a tree to where it runs a command.
 version_added: 0.1.0
-options:
-  request:
-    description: A file of mode 0600 with the request as JSON.
-    type: path
-    required: true
-  node:
-    description: The node; every host of the play when there is none.
-    type: str
-  local:
-    description: The node is the machine that Ansible runs on, so nothing has to be brought there.
-    type: bool
-    default: false
+extends_documentation_fragment:
+  - toft.fleet.play.target
 attributes:
   check_mode:
     description: Can run in check_mode and return changed status prediction without modifying target.

@@ -254,7 +254,7 @@ def pipes() -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     """Three pipes as (our ends, the program's ends), each in the order stdin, stdout, stderr."""
     made: list[int] = []
     try:
-        for _ in range(3):
+        for _stream in range(3):
             made.extend(os.pipe())
     except OSError:
         close_all(made)

@@ -114,7 +114,7 @@ def between(i: int, earlier: Sequence[Access], j: int, later: Sequence[Access]) 
         _because(i, first, j, second),
         "flow" if flows else "order",
         "started" if serves and not rest else "ended",
-        any(first.write and first.resource.kind not in ELSEWHERE for first, _ in conflicts),
+        any(first.write and first.resource.kind not in ELSEWHERE for first, _second in conflicts),
     )
 
 

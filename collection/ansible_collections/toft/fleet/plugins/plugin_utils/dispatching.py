@@ -46,12 +46,12 @@ def dispatch(members: Sequence[Member], asked: Asked, node: str | None) -> list[
     jobs = [job_request(m, members, asked, given.command, i if node is None else None) for i, m in enumerate(chosen, 1)]
     pairs = [(m, job, placed_on(asked.run_dir, m.node)) for m, job in zip(chosen, jobs, strict=True)]
     if asked.run_dir:
-        declare(Path(asked.run_dir), [_intent(m, job, given.command) for m, job, _ in pairs])
+        declare(Path(asked.run_dir), [_intent(m, job, given.command) for m, job, _placed in pairs])
     reached = [m.transport for m in chosen if isinstance(m.transport, Transport)]
     outcomes = run_all(pairs, _start, deadline_each=asked.connect_timeout + START_S + turns(reached))
     return [
         _told(member, job, given.command, _answer(outcome))
-        for (member, job, _), outcome in zip(pairs, outcomes, strict=True)
+        for (member, job, _placed), outcome in zip(pairs, outcomes, strict=True)
     ]
 
 

@@ -50,7 +50,6 @@ class Knowledge:
     unknown: Entry
 
 
-
 @cache
 def built_in() -> Knowledge:
     text = Path(__file__).with_name("effects.yml").read_text(encoding="utf-8")
@@ -104,6 +103,6 @@ def _valued(item: Mapping[str, Any]) -> frozenset[str]:
 
 def _effect(line: str) -> Effect:
     access, kind, source = line.split(maxsplit=2)
-    kind, _, detail = kind.partition(":")
+    kind, _colon, detail = kind.partition(":")
     serves = access == "serve"
     return Effect(access != "read", access in ("read", "both"), kind, detail, source, serves)

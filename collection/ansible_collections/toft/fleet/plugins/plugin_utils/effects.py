@@ -82,9 +82,9 @@ def _program(command: Command, text: str) -> Iterator[Access]:
 def _fitting(command: Command, entries: Sequence[Entry]) -> list[Entry]:
     """Those whose words and options are there; of phrases only the longest."""
     uses = [(entry, use_of(command, entry)) for entry in entries]
-    there = [(entry, use) for entry, use in uses if use is not None and _holds(entry, use)]
-    longest = max((len(entry.phrase) for entry, _ in there), default=0)
-    return [entry for entry, _ in there if len(entry.phrase) in (0, longest)]
+    there = [entry for entry, use in uses if use is not None and _holds(entry, use)]
+    longest = max((len(entry.phrase) for entry in there), default=0)
+    return [entry for entry in there if len(entry.phrase) in (0, longest)]
 
 
 def _holds(entry: Entry, use: Use) -> bool:

@@ -80,7 +80,7 @@ class _Exchange:
         limit = deadline
         while self._open and len(self._out[self._channel.stdout]) <= self._max_output:
             events = self._poll.poll(channel.milliseconds(limit))
-            for fd, _ in events:
+            for fd, _event in events:
                 self._handle(fd)
             if not events and time.monotonic() >= limit:
                 break

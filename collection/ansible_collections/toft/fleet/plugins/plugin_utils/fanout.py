@@ -115,7 +115,7 @@ def _next(
     deadline_each: float,
 ) -> list[tuple[int, Outcome[T, R]]]:
     """The next outcome, or a verdict on those whose time is up."""
-    first = min(deadline for _, deadline in running.values()) + GRACE
+    first = min(deadline for _item, deadline in running.values()) + GRACE
     try:
         return [done.get(timeout=max(0.0, first - time.monotonic()))]
     except queue.Empty:

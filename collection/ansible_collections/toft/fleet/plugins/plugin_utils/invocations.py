@@ -65,7 +65,7 @@ def _carried(
         return
     if any(_has(invocation.options, stop) for stop in syntax.stops):
         return
-    first = next(i for i, word in enumerate(words) if i and word.text == invocation.operands[0])
+    first = 1 + [word.text for word in words[1:]].index(invocation.operands[0])
     inner = _invocation(command, words[first:], rules)
     yield from _carried(inner, command, words[first:], rules, depth + 1)
 
@@ -108,7 +108,7 @@ def _sorted(words: tuple[Word, ...], syntax: Syntax) -> tuple[tuple[str, ...], f
 
 
 def _option(text: str, following: str | None, syntax: Syntax) -> Iterator[str]:
-    name, equals, _ = text.partition("=")
+    name, equals, _value = text.partition("=")
     yield name
     if equals:
         yield text

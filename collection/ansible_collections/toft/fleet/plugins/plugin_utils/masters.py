@@ -196,7 +196,7 @@ def _jump(transport: Transport, deadline: float) -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     lines = (line.partition(" ") for line in told.stdout.decode("utf-8", "replace").splitlines())
-    return next((value for key, _, value in lines if key in ("proxyjump", "proxycommand")), "")
+    return next((value for key, _space, value in lines if key in ("proxyjump", "proxycommand")), "")
 
 
 def _may_have_jumps(transport: Transport) -> bool:

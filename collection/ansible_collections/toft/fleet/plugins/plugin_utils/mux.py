@@ -217,7 +217,7 @@ class _Wire:
     def __enter__(self) -> _Wire:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_raised: object) -> None:
         self.close()
 
     def send(self, kind: int, body: bytes, deadline: float) -> None:

@@ -40,7 +40,7 @@ def texts(source: str, use: Use, packages: Names, ports: Names) -> list[str]:
     if sliced:
         *cut, default = sliced.groups()
         return _slice(use.operands, *cut) or ([default] if default else [])
-    name, _, rest = source.partition(":")
+    name, _colon, rest = source.partition(":")
     if name == "packages":
         return [program for each in use.operands for program in _programs(each, packages)]
     if name == "ports_of":

@@ -32,7 +32,14 @@ REACH = {
     "interval": {"type": "float", "default": 0.2},
     "connect_timeout": {"type": "float", "default": 5.0},
 }
-"""Options of every action that reaches nodes."""
+"""Options of the actions that probe nodes."""
+
+TARGET = {
+    "request": {"type": "path", "required": True},
+    "node": {"type": "str"},
+    "local": {"type": "bool", "default": False},
+}
+"""Options of the actions that bring something to one node, or to all."""
 
 
 def asked(options: Mapping[str, Any]) -> Asked:

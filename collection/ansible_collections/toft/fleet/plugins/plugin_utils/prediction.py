@@ -39,10 +39,10 @@ def predict(
     """For each (command, heavy)."""
     times = _medians(history)
     speeds = _Speeds(times)
-    known = [_known(command, nodes, times, speeds) for command, _ in commands]
+    known = [_known(command, nodes, times, speeds) for command, _heavy in commands]
     experience = [seconds for each in known for seconds in each.values()]
     usual = median(experience) if experience else None
-    return [_filled(each, heavy, nodes, usual) for each, (_, heavy) in zip(known, commands, strict=True)]
+    return [_filled(each, heavy, nodes, usual) for each, (_command, heavy) in zip(known, commands, strict=True)]
 
 
 def _filled(known: dict[str, float], heavy: bool, nodes: Sequence[str], usual: float | None) -> Predicted:

@@ -131,7 +131,7 @@ def _built(now: State, cache: Path) -> Files:
     commits, shallow = _commits(now)
     if shallow:
         made["shallow"] = "".join(f"{oid}\n" for oid in shallow).encode()
-    history = [*commits, *(oid for _, oid, peeled in tags if peeled), *_trees(now)]
+    history = [*commits, *(oid for _name, oid, peeled in tags if peeled), *_trees(now)]
     packs = [_pack(now, cache, objects) for objects in (history, _staged(now)) if objects]
     tidy(cache, "pack-*", 2 * KEPT_PACKS)
     return Files(made, {f"objects/pack/{path.name}": _known(path) for pack in packs for path in pack})
@@ -197,7 +197,7 @@ def _staged(now: State) -> list[str]:
     """
     told = git(now.folder, "diff-index", "--cached", "--raw", "-z", "--no-renames", "--abbrev=64", str(now.head))
     rows = [row.decode().split() for row in told.split(b"\0") if row.startswith(b":")]
-    sides = [pair for old, new, before, after, _ in rows for pair in ((old[1:], before), (new, after))]
+    sides = [pair for old, new, before, after, _status in rows for pair in ((old[1:], before), (new, after))]
     listed = git(now.folder, "ls-files", "-s", "-z").split(b"\0")
     sides += [("link", row.split(b" ")[1].decode()) for row in listed if row.startswith(b"120000 ")]
     return sorted({oid for mode, oid in sides if set(oid) != {"0"} and mode != "160000"})

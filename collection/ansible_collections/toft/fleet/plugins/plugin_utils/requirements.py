@@ -98,7 +98,7 @@ def _part(command: Command, rules: Rules) -> _Part:
     own = [each for each in found if each.own and not each.asks]
     applying = [(rule, each, why) for each in found for rule, why in _applying(each, rules)]
     words = [word for each in own if each.program not in rules.unspoken for word in spoken(each.name)]
-    words += [word for rule, each, _ in applying if rule.describes and each in own for word in each.said]
+    words += [word for rule, each, _why in applying if rule.describes and each in own for word in each.said]
     matched = [_matched(rule, each, why) for rule, each, why in applying if _imposes(rule)]
     topics = [topic for each in matched for topic in each.topics]
     topics += [rules.topics.canonical[word] for word in words if word in rules.topics.canonical]
@@ -108,7 +108,7 @@ def _part(command: Command, rules: Rules) -> _Part:
         topics=tuple(dict.fromkeys(topics)),
         programs=tuple(each.program for each in found if each.own and each.path == each.program),
         words=tuple(words),
-        profile=reduce(Profile.joined, (rule.profile for rule, _, _ in applying), Profile()),
+        profile=reduce(Profile.joined, (rule.profile for rule, _each, _why in applying), Profile()),
     )
 
 

@@ -87,7 +87,7 @@ def score(load: Load | None, weights: Weights, cores: int | None = None) -> floa
         (_busy(load, cores), weights.load_average),
     ]
     told = [(min(1.0, max(0.0, value)), weight) for value, weight in parts if value is not None]
-    weight = sum(weight for _, weight in told)
+    weight = sum(weight for _value, weight in told)
     if not weight:
         return None
     whole = weights.cpu + weights.memory + weights.load_average

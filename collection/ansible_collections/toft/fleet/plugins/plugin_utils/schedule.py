@@ -300,7 +300,7 @@ class Schedule:
         return (self.taken(node) + place.busy) / (place.slots + place.busy)
 
     def taken(self, node: str) -> int:
-        return sum(1 for where, _ in self.running.values() if where == node)
+        return sum(1 for where, _since in self.running.values() if where == node)
 
     def _end(self, task: Task, node: str, now: float) -> float:
         """When it would end there; what runs longer than was thought is thought to run as long again."""
@@ -371,5 +371,3 @@ def simulate(
             return spans, skipped
         now, number = heappop(ends)
         decisions = schedule.decide(now, Ended(number, True))
-
-

@@ -107,10 +107,10 @@ class Reader:
     def _tree(self, source: bytes, begun: float) -> Node | None:
         from tree_sitter import Parser
 
-        def overdue(*_: object) -> bool:
+        def overdue(*_progress: object) -> bool:
             return self._clock() - begun > self._seconds
 
-        def chunk(offset: int, _: object) -> bytes:
+        def chunk(offset: int, _point: object) -> bytes:
             return source[offset : offset + CHUNK]
 
         try:

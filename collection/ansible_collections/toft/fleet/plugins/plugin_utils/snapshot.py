@@ -174,7 +174,7 @@ class Tree:
 
     def _together(self, restless: Collection[str]) -> list[tuple[str, tree.Found, bytes]]:
         """These paths, read so that none of them changed from the first look to the last."""
-        for _ in range(READ_TRIES):
+        for _look in range(READ_TRIES):
             before = {path: tree.found(os.path.join(self.root, path)) for path in restless}
             newest = max((seen.stat[4] for seen in before.values() if seen), default=0)
             if time.time() - newest / 1e9 >= TICK_S:

@@ -256,7 +256,7 @@ def wrappers() -> dict[str, tuple[Wrapper, ...]]:
 
 
 def _wrapper(line: str) -> Wrapper:
-    path, _, rest = line.partition(":")
+    path, _colon, rest = line.partition(":")
     values, *parts = [part.split() for part in rest.split(";")]
     said = {name: words for name, *words in parts}
     valued = [*values, *said.get("text", ()), *said.get("chdir", ())]

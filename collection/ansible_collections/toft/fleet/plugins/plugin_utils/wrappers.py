@@ -247,7 +247,7 @@ def _parallel(words: tuple[Word, ...]) -> list[Inner]:
     """GNU parallel: COMMAND ::: ARGUMENTS, or each argument a command of its own."""
     at = 1
     while at < len(words) and words[at].text.startswith("-") and len(words[at].text) > 1:
-        option, _, length = _option(words, at, _PARALLEL_VALUES)
+        option, _given, length = _option(words, at, _PARALLEL_VALUES)
         if option in ("-S", "--sshlogin", "--sshloginfile"):
             return []
         at += length
