@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import until
+
 BIN = Path(sys.executable).parent
 
 
@@ -22,14 +24,15 @@ def test_a_job_is_not_started(tmp_path: Path, more: list[str]) -> None:
     request.chmod(0o600)
     play = [{"hosts": "all", "gather_facts": False, "tasks": [{"toft.fleet.dispatch": {"request": str(request)}}]}]
     (tmp_path / "play.yml").write_text(json.dumps(play))
-    done = subprocess.run(
-        [BIN / "ansible-playbook", "-i", "here,", "-c", "local", *more, tmp_path / "play.yml"],
-        capture_output=True, text=True, timeout=60, check=True,
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "ANSIBLE_NOCOLOR": "1"},
-    )  # fmt: skip
+    (tmp_path / "hosts").write_text("here ansible_connection=local\n")
+    argv = [BIN / "ansible-playbook", "-i", tmp_path / "hosts", *more, tmp_path / "play.yml"]
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True, env=env)
+    jobs = tmp_path / "state/toft/jobs/jcheckmode1-1"
     if more:
         assert "skipped=1" in done.stdout
-        assert not (tmp_path / ".local/state/toft/jobs").exists()
+        assert not jobs.exists()
     else:
         assert "changed=1" in done.stdout
-        assert (tmp_path / ".local/state/toft/jobs/jcheckmode1").exists()
+        assert jobs.exists()
+        until(mark.exists, what="the job's mark")
