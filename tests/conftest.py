@@ -1,1 +1,1 @@
-pytest_plugins = ["tests.alone", "tests.lab.fixtures", "tests.command"]
+pytest_plugins = ["tests.alone", "tests.faults.report", "tests.lab.fixtures", "tests.command"]
