@@ -19,8 +19,9 @@ from toft.fleet.follow import Followed, Wishes, ending, follow
 from toft.fleet.nodes import Node
 from toft.fleet.offload import Offload, Started, start
 from toft.fleet.output import Stretch, stretch
-from toft.fleet.parallel import Outcome, Row, Watch, run
+from toft.fleet.parallel import Watch, run
 from toft.fleet.route import route
+from toft.fleet.rows import Outcome, Row
 from toft.fleet.status import Status, status
 from toft.fleet.sync import Told, sync
 from toft.fleet.sync import pull as fetch

@@ -16,8 +16,8 @@ from pydantic import BaseModel, Field
 from toft.fleet.allotment import Parallel
 from toft.fleet.failures import Failure
 from toft.fleet.follow import Followed
-from toft.fleet.parallel import Outcome
 from toft.fleet.policy import Verdict
+from toft.fleet.rows import Outcome
 from toft.mcp import results
 from toft.mcp.desk import Desk, Running, Several, Wanted
 from toft.mcp.gate import Call, Gate

@@ -144,21 +144,29 @@ class Node:
             record = self._under_way(kept, order.id)
             if record is not None:
                 return self._already(record)
-            if request["job"].get("lease"):
-                self._take_up(request["job"])
-            answer = self._start_new(order)
+            answer = self._start_new(order, request["job"])
             if answer is not None:
                 return answer
 
-    def _start_new(self, order: Any) -> Optional[Answer]:
+    def _start_new(self, order: Any, asked: Dict[str, Any]) -> Optional[Answer]:
         """None when another start of the same id was faster."""
-        from ansible_collections.toft.fleet.plugins.module_utils import login
-        from ansible_collections.toft.fleet.plugins.module_utils.launch import launch
+        from ansible_collections.toft.fleet.plugins.module_utils import claim, login
 
         intake = self._intake()
         intake.prepare()
+        entry = login.login(self._account(), self._env, os.path.dirname(intake.root), self._umask)
+        with claim.Claim(self._jobs(), order.id, order.slots):
+            if asked.get("lease"):
+                self._take_up(asked)
+            job = self._launched(intake, order, entry)
+        if job is None:
+            return None
+        return {"record": job.record(self._boot), "already": False, "login": entry.note}
+
+    def _launched(self, intake: Intake, order: Any, entry: Any) -> Optional[jobs.Job]:
+        from ansible_collections.toft.fleet.plugins.module_utils.launch import launch
+
         user = self._account()
-        entry = login.login(user, self._env, os.path.dirname(intake.root), self._umask)
         job = intake.draft(order.accepted(user, time.time(), self._boot))
         if not intake.accept(job, order.id):
             return None
@@ -166,7 +174,7 @@ class Node:
         if number:
             intake.discard(job)
             raise jobs.refusal(OSError(number, os.strerror(number)), intake.root)
-        return {"record": job.record(self._boot), "already": False, "login": entry.note}
+        return job
 
     def _take_up(self, job: Dict[str, Any]) -> None:
         """A job in a mirror: its tree must still be what was synced for it."""

@@ -37,6 +37,7 @@ class Order:
         self.timeout: Optional[float] = job.get("timeout_s")
         self.stdin: str = job.get("stdin") or "none"
         self.tty: Optional[Dict[str, Any]] = job.get("tty")
+        self.slots: Optional[int] = job.get("slots")
         wrong = self._wrong()
         if wrong:
             raise jobs.Refused("bad_request", wrong)
@@ -59,6 +60,8 @@ class Order:
             return "stdin is none or pipe"
         if self.tty is not None and not _window(self.tty):
             return "tty is null, or an object with a term and whole numbers of rows and cols"
+        if self.slots is not None and not (type(self.slots) is int and self.slots > 0):
+            return "slots is null, or a whole number above 0"
         return ""
 
     def directory(self, user: Account) -> str:

@@ -37,6 +37,7 @@ ALWAYS = ("frames", "jobs", "account", "node", "compiled")
 MODULES = {
     "start": (
         "intake",
+        "claim",
         "processes",
         "spawn",
         "environment",
