@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from toft.cli.options import environment, form_of
+from toft.cli.progress import shown
 from toft.cli.session import Session, command, complete_names
 from toft.cli.streaming import Ladder, raw_terminal, window
 from toft.cli.terminal import as_json
@@ -81,7 +82,8 @@ def offload(
         raise Failure("--pull needs the command's end and its tree", "toft sync NODE --pull PATH, later")
     with Ladder() as ladder:
         fleet = session.fleet.cancellable(lambda: ladder.interrupted)
-        started = start(fleet, request, session.say)
+        with shown(session, fleet) as (telling, voice):
+            started = start(telling, request, voice.say)
         _announce(session, started)
         if detach:
             return _detached(session, started)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from toft.cli.options import environment
-from toft.cli.parallel_view import Lines, Live, View
+from toft.cli.parallel_view import View, viewing
 from toft.cli.session import Session, command
 from toft.cli.streaming import Ladder
 from toft.cli.terminal import as_json, clean, duration
@@ -20,7 +20,8 @@ from toft.fleet.allotment import INDEPENDENT, Allotment, Before, Parallel, allot
 from toft.fleet.command_list import command_list
 from toft.fleet.failures import Failure
 from toft.fleet.joblog import JobLog, of_job, read
-from toft.fleet.parallel import Outcome, Row, Watch, run
+from toft.fleet.parallel import Watch, run
+from toft.fleet.rows import Outcome, Row
 
 HELP = """Run many commands at once, each where it runs best; what depends on another waits for it.
 
@@ -73,11 +74,10 @@ def parallel(
         if dry_run:
             return _show_plan(session, allotment, page)
         log = JobLog(joblog or resume) if joblog or resume else None  # type: ignore[arg-type]  # one is there
-        view = _view(session, allotment, since)
         ladder.begin()
-        with view:
+        with viewing(session, len(allotment.tasks), since) as (fleet, view), view:
             watch = Watch(lambda row: _changed(view, log, row), view.wrote, view.tick, lambda text: view.say(text))
-            outcome = run(session.fleet, allotment, ladder.control, watch, since)
+            outcome = run(fleet, allotment, ladder.control, watch, since)
     return _report(session, allotment, outcome, page)
 
 
@@ -104,15 +104,6 @@ def _before(session: Session, asked: Parallel, resume: Path | None) -> Before:
     if len(left_out) == len(asked.commands):
         raise Failure(f"{resume} says that all of it is done", f"rm {resume}", 0)
     return Before(left_out, done)
-
-
-def _view(session: Session, allotment: Allotment, since: float) -> View:
-    """Live lines if both streams are a person's terminal; else what the commands say, each line marked."""
-    if session.options.json:
-        return Lines(session.say, to=(2, 2))
-    if session.out.live and session.err.live and not session.options.quiet:
-        return Live(session, len(allotment.tasks), since)
-    return Lines(session.say)
 
 
 def _changed(view: View, log: JobLog | None, row: Row) -> None:

@@ -133,7 +133,9 @@ def order(fleet: Fleet, tree: Tree, **more: Any) -> dict[str, Any]:
     """What the action is told of the tree."""
     cache = cache_directory(fleet.engine.environment) / "trees" / tree.name
     wanted = {"name": tree.name, "root": str(tree.root), "git": tree.git, "relative": tree.relative}
-    return {**wanted, "exclude": list(fleet.settings.sync_exclude), "cache": str(cache), **more}
+    told: dict[str, Any] = {"exclude": list(fleet.settings.sync_exclude), "cache": str(cache)}
+    told |= {"progress": fleet.progress, "keep": vars(fleet.settings.mirrors)}
+    return {**wanted, **told, **more}
 
 
 def cache_directory(env: Any) -> Path:

@@ -71,7 +71,7 @@ class Node:
             verb = request.get("verb")
             if verb == "follow":
                 return self._follow(request)
-            if verb in ("mirror", "fetch"):
+            if verb in ("mirror", "fetch", "mirrors"):
                 return self._exchange_tree(str(verb), request)
             self._channel.send(frames.message(frames.ANSWER, self._answer(verb, request)))
         except jobs.Refused as refused:
@@ -187,8 +187,13 @@ class Node:
         return slots.place(self._account(), request.get("workdir"), request.get("name"))
 
     def _exchange_tree(self, verb: str, request: Dict[str, Any]) -> bool:
-        """A tree to its mirror, or results from there."""
-        if verb == "fetch":
+        """A tree to its mirror, or results from there; or what mirrors there are."""
+        if verb == "mirrors":
+            from ansible_collections.toft.fleet.plugins.module_utils import shelf, slots
+
+            base = slots.base(self._account(), request.get("workdir"))
+            shelf.serve(self._channel, request, base, self._jobs())
+        elif verb == "fetch":
             from ansible_collections.toft.fleet.plugins.module_utils import fetch
 
             fetch.serve(self._channel, request, self._mirror(request))
