@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from toft.cli.parallel_view import shared
 
 from tests.command import Toft, until
 
@@ -189,6 +190,20 @@ def test_on_a_terminal_each_command_has_a_line_and_its_output_stands_above(toft:
     assert b"sleep 1; echo out" in seen
     assert b"out\r\n" in seen
     assert b"1 of 2 ok, 1 failed" in seen
+
+
+@pytest.mark.parametrize(
+    ("command", "last", "shown"),
+    [
+        ("make", "", "make"),
+        ("make", "cc a.c", "make  cc a.c"),
+        ("make " + "x" * 40, "cc a.c", "make xxxxxxxxxxxxxxxx…  cc a.c"),
+        ("make " + "x" * 40, "cc " + "y" * 40, "make xxxxxxxxx…  cc yyyyyyyyy…"),
+        ("make " + "x" * 40, "", "make " + "x" * 24 + "…"),
+    ],
+)
+def test_a_long_command_leaves_room_for_what_it_says(command: str, last: str, shown: str) -> None:
+    assert shared(command, last, 30) == shown
 
 
 def test_help_begins_with_examples(toft: Toft) -> None:

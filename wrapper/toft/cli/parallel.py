@@ -124,7 +124,7 @@ def _report(session: Session, allotment: Allotment, outcome: Outcome, page: Path
     if session.options.json:
         sys.stdout.write(as_json(outcome.to_dict()))
     elif session.err.live or session.options.verbose:
-        for line in timeline.text(bars, min(session.err.width, 100)) if len(bars) <= 50 else ():
+        for line in timeline.text(bars, min(session.err.width, 100) - len("toft: ")) if len(bars) <= 50 else ():
             session.say(line)
     for row in outcome.rows:
         if row.code and row.phase == "ended":
@@ -139,6 +139,8 @@ def _how(row: Row) -> str:
         return f"runs on {where}: toft attach {row.job.id}"
     if row.job.state == "exited":
         return f"ended with {row.code} {where}"
+    if row.job.state == "signaled":
+        return f"was ended by signal {row.job.signal} {where}"
     return f"is {row.job.state.replace('_', ' ')} {where}"
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import IO, Protocol
 
 from toft.cli.session import Session
-from toft.cli.terminal import clean, cut, duration
+from toft.cli.terminal import clean, cut, duration, width
 from toft.engine.streams import write_all
 from toft.fleet.fleet import Fleet
 from toft.fleet.progress import Progress, told_by
@@ -159,11 +159,16 @@ class Live:
         lines = [self._line(row, size.columns - 1) for row in rows[:room]]
         if len(rows) > room:
             lines.append(f"and {len(rows) - room} more")
-        done = sum(1 for row in self._rows.values() if row.final)
-        lines.append(f"{done} of {self._total} in {duration(time.monotonic() - self._begun)}")
+        lines.append(self._foot())
         sys.stderr.write("".join(f"{line}\n" for line in lines))
         sys.stderr.flush()
         self._drawn = len(lines)
+
+    def _foot(self) -> str:
+        final = [row for row in self._rows.values() if row.final]
+        failed = sum(1 for row in final if row.code)
+        told = f", {failed} failed" if failed else ""
+        return f"{len(final)} of {self._total} done{told}, {duration(time.monotonic() - self._begun)}"
 
     def _line(self, row: Row, columns: int) -> str:
         node = row.job.node or "-"
@@ -172,8 +177,9 @@ class Live:
         last = self._last.get(row.number, b"").decode(errors="replace").rstrip("\r").rpartition("\r")[2]
         if row.phase == "starting":
             last = self._progress.of(node)
-        text = f"{mark} {row.number} {node} {since} {_one_line(row.command)}"
-        return cut(f"{text}  {_one_line(last)}" if last else text, columns)
+        numbers, nodes = len(str(self._total)), max(len(each.job.node or "-") for each in self._rows.values())
+        head = f"{mark} {row.number:>{numbers}} {node:<{nodes}} {since:>5} "
+        return head + shared(_one_line(row.command), _one_line(last), columns - len(head))
 
     def _erase(self) -> None:
         if self._drawn:
@@ -193,6 +199,13 @@ def viewing(session: Session, total: int, since: float) -> Iterator[tuple[Fleet,
             yield fleet, Live(session, total, since, progress)
     else:
         yield session.fleet, Lines(session.say)
+
+
+def shared(command: str, last: str, columns: int) -> str:
+    """A command and what it said last, side by side: a long command leaves half of the line to it."""
+    if not last:
+        return cut(command, max(1, columns))
+    return cut(f"{cut(command, max(columns // 2, columns - width(last) - 2))}  {last}", max(1, columns))
 
 
 def _one_line(text: str) -> str:

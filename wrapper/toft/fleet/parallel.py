@@ -223,7 +223,7 @@ class _Run:
         row = self._change(
             number, job=job, phase="ended", ended=self._now(), code=followed.code, detached=followed.detached
         )
-        if not followed.detached and (text := ending(job)) and job.state != "exited":
+        if not followed.detached and (text := ending(job)) and job.state not in ("exited", "signaled"):
             self.watch.say(f"{number}: {text}")
         self._learn(row)
         sure = job.state != "unknown" and not followed.detached
