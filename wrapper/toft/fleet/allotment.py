@@ -128,7 +128,7 @@ def _place(name: str, told: Mapping[str, Any], slots: int | None) -> Place:
     """At least one slot is tried: a node all of whose slots were taken may have one by then."""
     whole = slots if slots is not None else int(told["slots"])
     running = int(told["running"])
-    return Place(name, max(1, whole - running), running, whole)
+    return Place(name, max(1, whole - running), running, max(1, whole))
 
 
 def _tasks(

@@ -18,7 +18,8 @@ class ActionModule(ActionBase):
     BYPASS_HOST_LOOP = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        _, options = self.validate_argument_spec(argument_spec=OPTIONS)
+        self._supports_check_mode = False
+        options = self.validate_argument_spec(argument_spec=OPTIONS)[1]
         return play.answered(super().run(tmp, task_vars), lambda: _mirrors(options, task_vars or {}))
 
 

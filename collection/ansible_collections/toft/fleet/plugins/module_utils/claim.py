@@ -50,7 +50,7 @@ class Claim:
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_raised: object) -> None:
         if self._lock >= 0:
             # A supervisor that was forked meanwhile has the descriptor, too, for a moment.
             fcntl.flock(self._lock, fcntl.LOCK_UN)

@@ -130,7 +130,7 @@ class Shelf:
         os.utime(os.path.join(self._base, SWEPT), (now, now))
         ages = [(now - place.used_at(), place) for place in self.places()]
         going = overdue([(age, place.name, place.about()) for age, place in ages], machine, most, days)
-        removed = [place.name for _, place in ages if place.name in going and self._remove(place)]
+        removed = [place.name for _age, place in ages if place.name in going and self._remove(place)]
         self._clear()
         return removed
 

@@ -207,7 +207,7 @@ def _reports(use: Use, rest: str) -> list[str]:
     """The files of `--cov-report=xml` and `--cov-report=xml:cov.xml`."""
     usual = {"xml": "coverage.xml", "json": "coverage.json", "lcov": "coverage.lcov", "html": "htmlcov"}
     given = (value.partition(":") for value in use.options.get(rest, ()))
-    return [path or usual[form] for form, _, path in given if form in usual]
+    return [path or usual[form] for form, _colon, path in given if form in usual]
 
 
 def _in_sql(use: Use, rest: str) -> list[str]:
