@@ -225,13 +225,11 @@ def test_what_is_left_out_changes_nothing() -> None:
 
 
 def shape(source: str) -> str:
+    """What it does: statements that are nothing but a text do nothing."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
-        if (
-            isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
-            and ast.get_docstring(node) is not None
-        ):
-            node.body[0] = ast.Pass()
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            node.value = ast.Constant("")
     return ast.dump(tree, include_attributes=False)
 
 
