@@ -97,7 +97,8 @@ def test_nothing_to_do() -> None:
 
 def test_interrupted_at_once() -> None:
     program = """
-import sys, threading
+import faulthandler, sys, threading
+faulthandler.dump_traceback_later(8, exit=True)
 from ansible_collections.toft.fleet.plugins.plugin_utils.fanout import run_all
 def work(i, deadline):
     if i == 19: print("all started", flush=True)
@@ -113,8 +114,8 @@ except KeyboardInterrupt:
         assert process.stdout.readline() == b"all started\n"
         begun = time.monotonic()
         process.send_signal(signal.SIGINT)
-        assert process.wait(5) == 130
-        assert time.monotonic() - begun < 2
+        assert process.wait(10) == 130, "stderr says where it hung"
+        assert time.monotonic() - begun < 5
     finally:
         process.kill()
         process.communicate()
