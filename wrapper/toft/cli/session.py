@@ -36,6 +36,7 @@ class Options:
     quiet: bool = False
     verbose: int = 0
     debug: bool = False
+    cold: bool = False
     argv: tuple[str, ...] = ()
 
     def under(self, outer: Options) -> Options:
@@ -47,6 +48,7 @@ class Options:
             quiet=outer.quiet or self.quiet,
             verbose=outer.verbose + self.verbose,
             debug=outer.debug or self.debug,
+            cold=outer.cold or self.cold,
             argv=outer.argv,
         )
 
@@ -120,6 +122,7 @@ def _parameters() -> list[inspect.Parameter]:
             0,
         ),
         ("debug", Annotated[bool, typer.Option("--debug", help="Show a traceback on errors.")], False),
+        ("cold", Annotated[bool, typer.Option("--cold", help="Not through the warm engine.")], False),
     ]
     kind = inspect.Parameter.KEYWORD_ONLY
     return [inspect.Parameter(n, kind, default=d, annotation=a) for n, a, d in declared]

@@ -14,6 +14,7 @@ import importlib.util
 import json
 import os
 import secrets
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -94,9 +95,9 @@ class Engine:
             runner = ansible_runner.run(
                 private_data_dir=str(run_dir),
                 project_dir=str(run_dir / "project"),
-                playbook="request.yml",
+                **_started_by(self.environment),
                 inventory=self._inventory(run_dir),
-                envvars=self._variables(run_dir),
+                envvars=settings(self.environment) | {"ANSIBLE_LOCAL_TEMP": str(run_dir / "tmp")},
                 settings={"suppress_env_files": True, "pexpect_use_poll": True, "idle_timeout": 0},
                 event_handler=keep,
                 cancel_callback=self.cancelled,
@@ -110,22 +111,41 @@ class Engine:
             return [str(run_dir / "hosts.yml")]
         return [str(path) for path in self.inventory]
 
-    def _variables(self, run_dir: Path) -> dict[str, str]:
-        return {
-            # `ansible-playbook` of the environment that toft runs in, wherever it was started from.
-            "PATH": os.pathsep.join((str(Path(sys.executable).parent), self.environment.get("PATH", os.defpath))),
-            "ANSIBLE_CONFIG": str(_configuration(run_dir)),
-            "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join(collections_path(self.environment)),
-            "ANSIBLE_HOST_KEY_CHECKING": "True",
-            "ANSIBLE_INVENTORY_UNPARSED_FAILED": "True",
-            "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
-            "ANSIBLE_LOCALHOST_WARNING": "False",
-            "ANSIBLE_DEPRECATION_WARNINGS": "False",
-            "ANSIBLE_RETRY_FILES_ENABLED": "False",
-            "ANSIBLE_NOCOLOR": "True",
-            "ANSIBLE_FORCE_COLOR": "False",
-            "ANSIBLE_LOCAL_TEMP": str(run_dir / "tmp"),
-        }
+
+def settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """The part of a run's environment that is the same for each run under one configuration."""
+    return {
+        # `ansible-playbook` of the environment that toft runs in, wherever it was started from.
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), environment.get("PATH", os.defpath))),
+        "ANSIBLE_CONFIG": str(_configuration(environment)),
+        "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join(collections_path(environment)),
+        "ANSIBLE_HOST_KEY_CHECKING": "True",
+        "ANSIBLE_INVENTORY_UNPARSED_FAILED": "True",
+        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
+        "ANSIBLE_LOCALHOST_WARNING": "False",
+        "ANSIBLE_DEPRECATION_WARNINGS": "False",
+        "ANSIBLE_RETRY_FILES_ENABLED": "False",
+        "ANSIBLE_NOCOLOR": "True",
+        "ANSIBLE_FORCE_COLOR": "False",
+    }
+
+
+def preloaded(environment: Mapping[str, str]) -> dict[str, str]:
+    """The same, with what ansible_runner adds to each run: what Ansible is imported under, if it is before a run."""
+    import ansible_runner
+
+    display = Path(ansible_runner.__file__).parent / "display_callback" / "callback"
+    theirs = environment.get("ANSIBLE_CALLBACK_PLUGINS")
+    return settings(environment) | {"ANSIBLE_CALLBACK_PLUGINS": ":".join(filter(None, (theirs, str(display))))}
+
+
+def _started_by(environment: Mapping[str, str]) -> dict[str, Any]:
+    """What ansible_runner starts: ansible-playbook, or the same out of the warm engine that we came from."""
+    engine = environment.get("TOFT_ENGINE")
+    if not engine:
+        return {"playbook": "request.yml"}
+    start = "import sys; from toft.resident.client import main; sys.exit(main('ansible-playbook', sys.argv.pop(1)))"
+    return {"binary": sys.executable, "cmdline": shlex.join(["-P", "-c", start, engine, "request.yml"])}
 
 
 def collections_path(environment: Mapping[str, str]) -> list[str]:
@@ -137,15 +157,12 @@ def collections_path(environment: Mapping[str, str]) -> list[str]:
     return [*ours, *(os.path.expanduser(p) for p in theirs.split(os.pathsep) if p)]
 
 
-def _configuration(run_dir: Path) -> Path:
+def _configuration(environment: Mapping[str, str]) -> Path:
     """The user's own ansible.cfg if there is one; never the current directory's."""
-    named = os.environ.get("ANSIBLE_CONFIG")
-    for place in (named, "~/.ansible.cfg", "/etc/ansible/ansible.cfg"):
+    for place in (environment.get("ANSIBLE_CONFIG"), "~/.ansible.cfg", "/etc/ansible/ansible.cfg"):
         if place and Path(place).expanduser().is_file():
             return Path(place).expanduser()
-    empty = run_dir / "ansible.cfg"
-    empty.touch()
-    return empty
+    return Path(__file__).with_name("empty.cfg")
 
 
 def _outcome(events: list[dict[str, Any]], status: str, output: str, run_dir: Path) -> Answers | Refused:

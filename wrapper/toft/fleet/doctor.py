@@ -21,6 +21,7 @@ from toft.fleet.failures import Failure
 from toft.fleet.fleet import Fleet
 from toft.fleet.nodes import Node
 from toft.fleet.status import status
+from toft.fleet.warmth import warmth
 
 Verdict = Literal["ok", "warn", "fail"]
 OLDEST_NODE_PYTHON = (3, 8)
@@ -51,6 +52,7 @@ def _machine(fleet: Fleet) -> Iterator[Check]:
     yield _ssh()
     yield _state(fleet.store.path.parent)
     yield _collection(fleet)
+    yield _engine(fleet)
 
 
 def _ssh() -> Check:
@@ -83,6 +85,16 @@ def _collection(fleet: Fleet) -> Check:
         fix = f"rm -r {copies[0]}/ansible_collections/toft/fleet"
         return Check("collection", "warn", f"{ours} is used; there is another copy in {', '.join(copies)}", fix)
     return Check("collection", "ok", ours)
+
+
+def _engine(fleet: Fleet) -> Check:
+    found = warmth(fleet.engine.environment)
+    if found.path is None:
+        return Check("engine", "warn", f"commands cannot start warm: {found.why}", "export XDG_RUNTIME_DIR=DIR")
+    if found.told is None:
+        return Check("engine", "ok", "none runs; the next command starts one")
+    told = found.told
+    return Check("engine", "ok", f"process {told['pid']}, {told['served']} served, {told['memory_bytes'] >> 20} MiB")
 
 
 def _configuration(fleet: Fleet) -> Iterator[Check]:

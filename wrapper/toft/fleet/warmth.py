@@ -1,0 +1,54 @@
+"""The warm engine's state, asked of itself; and its end, when that is wished for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.toft.fleet.plugins.plugin_utils.private_directory import NotOurs
+
+from toft.warm import door
+
+
+@dataclass(frozen=True)
+class Warmth:
+    """`path` is its socket, None where there can be none (then `why`); `told` what it says of itself, if it runs.
+
+    told: pid, since (epoch seconds), served, running, modules, changed (a loaded file that is no longer what is
+    installed, or ""), memory_bytes, idle_s.
+    """
+
+    path: str | None
+    why: str = ""
+    told: Mapping[str, Any] | None = None
+
+
+def warmth(environment: Mapping[str, str]) -> Warmth:
+    """Of the engine that a command with these surroundings would use."""
+    return _ask(environment, "status")
+
+
+def stop(environment: Mapping[str, str]) -> Warmth:
+    """Ends it; commands that run in it go on to their end."""
+    return _ask(environment, "stop")
+
+
+def _ask(environment: Mapping[str, str], what: str) -> Warmth:
+    try:
+        path = door.path(environment)
+    except NotOurs as error:
+        return Warmth(None, f"{error} is not ours alone")
+    if path is None:
+        return Warmth(None, "no directory is fit for sockets; set XDG_RUNTIME_DIR")
+    sock = door.connect(path)
+    if sock is None:
+        return Warmth(path)
+    try:
+        door.send(sock, {"kind": what})
+        told, _descriptors = door.receive(sock)
+    except OSError:
+        told = None
+    finally:
+        sock.close()
+    return Warmth(path, told=told)
