@@ -17,9 +17,10 @@ ENGINE = """The warm engine: a process of yours that has everything imported, an
 \b
   toft engine status
   toft engine stop
-  toft --cold status        a command without it, as does TOFT_COLD=1
+  export TOFT_WARM=1        switches it on
+  toft --cold status        a command without it
 
-The first command starts it, for the next ones; it ends after 15 idle minutes (TOFT_ENGINE_IDLE, in seconds).
+The first command starts it for the next ones; it ends after 15 idle minutes (TOFT_ENGINE_IDLE, in seconds).
 """
 
 
@@ -52,7 +53,7 @@ def end(session: Session) -> int:
 
 def text(found: Warmth) -> str:
     if found.told is None:
-        return found.why or "no engine runs; the next command starts one"
+        return found.why or "no engine runs; with TOFT_WARM=1 the next command starts one"
     told = found.told
     changed = f"; {told['changed']} has changed, so the next command starts another" if told["changed"] else ""
     return (

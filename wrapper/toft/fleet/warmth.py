@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.toft.fleet.plugins.plugin_utils.private_directory import NotOurs
-
 from toft.warm import door
 
 
@@ -35,12 +33,9 @@ def stop(environment: Mapping[str, str]) -> Warmth:
 
 
 def _ask(environment: Mapping[str, str], what: str) -> Warmth:
-    try:
-        path = door.path(environment)
-    except NotOurs as error:
-        return Warmth(None, f"{error} is not ours alone")
+    path = door.path(environment)
     if path is None:
-        return Warmth(None, "no directory is fit for sockets; set XDG_RUNTIME_DIR")
+        return Warmth(None, "no directory of ours alone is fit for sockets; set XDG_RUNTIME_DIR")
     sock = door.connect(path)
     if sock is None:
         return Warmth(path)

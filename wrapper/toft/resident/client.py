@@ -1,25 +1,35 @@
-"""The command `toft` as it is started: handed to the warm engine if there is one, else begun here.
+"""The command `toft` as it is started: handed to the warm engine if that is switched on (TOFT_WARM=1) and runs.
 
 It also stands in for `ansible-playbook` where ansible_runner starts that for a command which came through the
 engine itself. A start is what this costs, so nothing is imported that is not needed: no typer,
 no socket, no signal.
 """
 
-import _signal
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]
 import os
 import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _socket
+    from collections.abc import MutableMapping, Sequence
+    from types import FrameType, ModuleType
+    from typing import Any
 
 COLD = ("mcp", "engine")
 """Commands that are a process of their own for long."""
 PASSED_ON = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGWINCH")
 
 
-def main(kind="toft", named=None):
+def main(kind: str = "toft", named: str | None = None) -> int | None:
     """`named` is the engine that the command came through which starts this."""
     environ = os.environ
     environ.pop("TOFT_ENGINE", None)
     if kind == "toft" and _cold(sys.argv[1:], environ):
-        return begin_here()
+        begin_here()
+        return None
     from toft.warm import door
 
     socket_path = named or door.path(environ)
@@ -27,24 +37,25 @@ def main(kind="toft", named=None):
     if sock is None:
         if kind == "toft" and socket_path:
             start_another(socket_path)
-        return begin_here(kind)
+        begin_here(kind)
+        return None
     return _handed_over(door, sock, kind)
 
 
-def begin_here(kind="toft"):
+def begin_here(kind: str = "toft") -> None:
     """Without an engine."""
     if kind != "toft":
         program = os.path.join(os.path.dirname(sys.executable), kind)
         os.execv(program, [program, *sys.argv[1:]])
     from toft.cli.main import main as cold
 
-    return cold()
+    cold()
 
 
-def start_another(socket_path):
+def start_another(socket_path: str) -> None:
     """An engine for the next command. It waits until this one has ended before it uses the processor."""
     reading, writing = os.pipe()  # the other end closes when this process ends
-    actions = [(os.POSIX_SPAWN_OPEN, n, os.devnull, os.O_RDWR, 0) for n in (1, 2)]
+    actions: list[tuple[Any, ...]] = [(os.POSIX_SPAWN_OPEN, n, os.devnull, os.O_RDWR, 0) for n in (1, 2)]
     actions.append((os.POSIX_SPAWN_DUP2, reading, 0))
     argv = [sys.executable, "-P", "-m", "toft.resident.server", socket_path]
     try:
@@ -54,12 +65,12 @@ def start_another(socket_path):
     os.close(reading)
 
 
-def _cold(words, environ):
+def _cold(words: Sequence[str], environ: MutableMapping[str, str]) -> bool:
     first = next((word for word in words if not word.startswith("-")), "")
-    return environ.get("TOFT_COLD", "") not in ("", "0") or "--cold" in words or first in COLD
+    return environ.get("TOFT_WARM", "") in ("", "0") or "--cold" in words or first in COLD
 
 
-def _in_foreground():
+def _in_foreground() -> bool:
     """A command in the background would have to stop when it reads from its terminal; a worker would just read."""
     try:
         return os.tcgetpgrp(0) == os.getpgrp()
@@ -67,8 +78,8 @@ def _in_foreground():
         return True
 
 
-def _handed_over(door, sock, kind):
-    header = {
+def _handed_over(door: ModuleType, sock: _socket.socket, kind: str) -> int | None:
+    header: dict[str, Any] = {
         "kind": kind,
         "argv": [os.fsencode(word) for word in sys.argv],
         "environ": dict(os.environb),
@@ -79,7 +90,8 @@ def _handed_over(door, sock, kind):
     try:
         here = os.open(".", os.O_RDONLY)
     except OSError:
-        return begin_here(kind)
+        begin_here(kind)
+        return None
     try:
         door.send(sock, header, [*header["open"], here])
         told, _none = door.receive(sock)
@@ -89,20 +101,21 @@ def _handed_over(door, sock, kind):
     if not told or "pid" not in told:
         # It ended just now, or what it holds is no longer what is installed: nothing was begun.
         sock.close()
-        return begin_here(kind)
+        begin_here(kind)
+        return None
     return _attended(door, sock, told["pid"])
 
 
-def _attended(door, sock, worker):
+def _attended(door: ModuleType, sock: _socket.socket, worker: int) -> int:
     """Waits for the worker; what this process is told by signals, it is told."""
 
-    def pass_on(number, _frame):
+    def pass_on(number: int, _frame: FrameType | None) -> None:
         try:
             os.kill(worker, number)
         except ProcessLookupError:
-            pass
+            return
 
-    def stop(_number, _frame):
+    def stop(_number: int, _frame: FrameType | None) -> None:
         os.kill(worker, _signal.SIGSTOP)
         os.kill(os.getpid(), _signal.SIGSTOP)
         os.kill(worker, _signal.SIGCONT)
@@ -120,20 +133,21 @@ def _attended(door, sock, worker):
         # The engine was killed, and the worker with it, as far as anybody can know.
         os.write(2, b"toft: the warm engine ended in the middle; see: toft jobs\n")
         return 255
-    if told["status"] >= 0:
-        return told["status"]
-    _signal.signal(-told["status"], _signal.SIG_DFL)
-    os.kill(os.getpid(), -told["status"])
-    return 128 - told["status"]
+    status: int = told["status"]
+    if status < 0:
+        # It was ended by a signal, and so are we.
+        _signal.signal(-status, _signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    return status if status >= 0 else 128 - status
 
 
-def _umask():
+def _umask() -> int:
     now = os.umask(0o077)
     os.umask(now)
     return now
 
 
-def _is_open(number):
+def _is_open(number: int) -> bool:
     try:
         os.fstat(number)
     except OSError:

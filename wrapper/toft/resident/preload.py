@@ -45,7 +45,16 @@ PLUGINS = {
 }
 """Loaded as plugins: their documentation, which is parsed, says what can be set."""
 OTHERS = (
-    "typer._adapters", "typer._completion", "ansible_runner", "pexpect", "sqlite3", "readline", "tree_sitter_bash", "http.client", "email.parser")
+    "typer._adapters",
+    "typer._completion",
+    "ansible_runner",
+    "pexpect",
+    "sqlite3",
+    "readline",
+    "tree_sitter_bash",
+    "http.client",
+    "email.parser",
+)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from toft.resident import preload
 from toft.warm import door
 
 if TYPE_CHECKING:
@@ -28,21 +27,21 @@ def attend(conn: socket.socket, server: Server) -> NoReturn:
     status = 70
     try:
         conn.settimeout(PATIENCE_S)
-        header, descriptors = door.receive(conn)  # type: ignore[no-untyped-call]
+        header, descriptors = door.receive(conn)
         conn.settimeout(None)
         if header is None:
             os._exit(0)
         if header["kind"] in QUESTIONS:
-            door.send(conn, QUESTIONS[header["kind"]](server))  # type: ignore[no-untyped-call]
+            door.send(conn, QUESTIONS[header["kind"]](server))
             os._exit(0)
         changed = server.loaded.changed
         if changed:
             # What is loaded is not what is installed: the client begins by itself, and the next one elsewhere.
-            door.send(conn, {"unfit": changed})  # type: ignore[no-untyped-call]
+            door.send(conn, {"unfit": changed})
             os.kill(os.getppid(), signal.SIGTERM)
             os._exit(0)
         _take_on(header, list(descriptors), str(server.path))
-        door.send(conn, {"pid": os.getpid()})  # type: ignore[no-untyped-call]
+        door.send(conn, {"pid": os.getpid()})
         status = _run(header["kind"], server)
     finally:
         _finish(conn, status)
@@ -55,7 +54,7 @@ def _finish(conn: socket.socket, status: int) -> NoReturn:
                 stream.flush()
             except (OSError, ValueError, AttributeError):
                 status = status or 120  # as Python itself ends when its last words find no place
-        door.send(conn, {"status": status})  # type: ignore[no-untyped-call]
+        door.send(conn, {"status": status})
     except BaseException:
         os._exit(status)
     os._exit(status)
@@ -99,7 +98,7 @@ def _reopen(opened: list[int]) -> None:
         if number not in opened:
             setattr(sys, name, None)
             continue
-        raw = open(number, mode + "b", buffering=0 if False else -1, closefd=False)  # noqa: SIM115
+        raw = open(number, mode + "b", closefd=False)  # noqa: SIM115
         errors = "backslashreplace" if name == "stderr" else "strict"
         lines = mode == "w" and (name == "stderr" or os.isatty(number))
         stream = io.TextIOWrapper(raw, encoding="utf-8", errors=errors, line_buffering=lines)
@@ -116,7 +115,7 @@ def _run(kind: str, server: Server) -> int:
     except KeyboardInterrupt:
         code = 130
     except BaseException:
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        sys.excepthook(*sys.exc_info())
         code = 1
     if code is not None and not isinstance(code, int):
         sys.stderr.write(f"{code}\n")

@@ -3,8 +3,11 @@
 Everything here is imported by each start of `toft`, so it keeps to what Python has loaded anyway.
 """
 
+from __future__ import annotations
+
 import os
 import sys
+from collections.abc import Mapping
 
 NAMES = ("HOME", "USER", "LOGNAME", "TZ", "TMPDIR", "LANG", "LANGUAGE", "VIRTUAL_ENV", "PAGER", "EDITOR")
 PREFIXES = ("ANSIBLE_", "LC_", "PYTHON", "DYLD_", "LD_")
@@ -12,7 +15,7 @@ SPACES = ("net", "mnt", "user", "pid", "uts", "cgroup")
 CONFIGURATIONS = ("~/.ansible.cfg", "/etc/ansible/ansible.cfg")
 
 
-def surroundings(environ):
+def surroundings(environ: Mapping[str, str]) -> tuple[object, ...]:
     """As values that can be compared: interpreter, kernel namespaces, priority, limits, and the part of the
     environment and of Ansible's configuration that is read once."""
     mine = sorted((k, v) for k, v in environ.items() if k in NAMES or k.startswith(PREFIXES))
@@ -20,7 +23,7 @@ def surroundings(environ):
             _limits(), _configuration(environ))  # fmt: skip
 
 
-def _spaces():
+def _spaces() -> list[int]:
     """An engine in another network namespace would reach other machines."""
     found = []
     for space in SPACES:
@@ -31,7 +34,7 @@ def _spaces():
     return found
 
 
-def _limits():
+def _limits() -> object:
     try:
         with open("/proc/self/limits", encoding="ascii") as file:
             return file.read()
@@ -41,7 +44,7 @@ def _limits():
         return [resource.getrlimit(each) for each in range(9)]
 
 
-def _configuration(environ):
+def _configuration(environ: Mapping[str, str]) -> object:
     for path in (environ.get("ANSIBLE_CONFIG", ""), *map(os.path.expanduser, CONFIGURATIONS)):
         try:
             found = os.stat(path)
