@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from toft.fleet import jobs as use
 from toft.fleet.allotment import Parallel, allot
-from toft.fleet.announcements import announce, kind, sentence, together
+from toft.fleet.announcements import Announcement
 from toft.fleet.commands import Words
 from toft.fleet.failures import Failure
 from toft.fleet.fleet import Fleet, assemble
@@ -75,6 +75,9 @@ class Several:
         if first:
             self.began(row.job)
 
+    def announced(self, announcement: Announcement) -> None:
+        self.announcement = announcement.text
+
     def wrote(self, number: int, node: str, stream: str, data: bytes) -> None:
         self.output[number][stream].put(data)
 
@@ -123,7 +126,7 @@ class Desk:
             started = start(fleet.cancellable(steering.stopped.is_set), offload, running.notes.append)
             running.started = started
             running.began(started.job)
-            running.announcement = _announced(fleet, command, started)
+            running.announcement = started.announcement.text if started.announcement else None
             put = {stream: trimmed.put for stream, trimmed in running.output.items()}
             wishes = Wishes(lambda stream, data: put[stream](data), running.notes.append, steering.control)
             return _told(follow(fleet, started.job, wishes), running)
@@ -131,10 +134,7 @@ class Desk:
     def parallel(self, asked: Parallel, steering: Steering, several: Several) -> Outcome:
         with self.fleet() as fleet:
             allotment = allot(fleet.cancellable(steering.stopped.is_set), asked)
-            if fleet.settings.announce != "off":
-                several.announcement = together(len(asked.commands), kind(" ".join(asked.commands)))
-                announce(several.announcement, fleet.settings.announce, lambda text: None)
-            watch = Watch(several.changed, several.wrote, say=several.notes.append)
+            watch = Watch(several.changed, several.wrote, say=several.notes.append, announced=several.announced)
             return run(fleet, allotment, steering.control, watch)
 
     def sync(self, pattern: str | None, pull: str | None, dry_run: bool) -> list[Told]:
@@ -203,14 +203,6 @@ def _fits(node: Node, wanted: Wanted) -> bool:
 def _asked(wanted: Wanted) -> str:
     parts = [f"os {wanted.os}" if wanted.os else "", f"arch {wanted.arch}" if wanted.arch else ""]
     return " and ".join(part for part in parts if part) + (f" and is {wanted.node}" if wanted.node else "")
-
-
-def _announced(fleet: Fleet, command: str, started: Started) -> str | None:
-    """Said now, and in the answer; stdout is not ours to print on."""
-    said = None if fleet.settings.announce == "off" else sentence((command,), started.decision)
-    if said:
-        announce(said, fleet.settings.announce, lambda text: None)
-    return said
 
 
 def _told(followed: Followed, running: Running) -> Followed:
