@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from toft.fleet import hook_file
 from toft.fleet import jobs as use
 from toft.fleet.allotment import Parallel, allot
 from toft.fleet.announcements import Announcement
@@ -98,6 +99,7 @@ class Desk:
             yield fleet
         finally:
             fleet.store.close()
+            hook_file.renew(self.env)
 
     def status(self, patterns: list[str]) -> Status:
         with self.fleet() as fleet:
