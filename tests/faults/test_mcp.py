@@ -260,6 +260,48 @@ def test_cancelling_before_the_start_starts_nothing(lab_toft: Toft, lab: Any) ->
     assert lab.hosts["n1"].run("test -e /tmp/too-late").returncode == 1
 
 
+@pytest.mark.parametrize("policy", ["", "rules:\n- {decision: deny, nodes: [nobody]}\n"], ids=["plain", "by node"])
+def test_cancelling_at_any_moment_is_prompt(lab_toft: Toft, lab: Any, policy: str) -> None:
+    """While toft is still looking for a node, and while the job is being started: at 12 moments of a call."""
+    path = lab_toft.home / "config/toft/mcp-policy.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(policy)
+    node = lab.hosts["n1"]
+    took: list[float] = []
+
+    node.run("rm -f /tmp/begun-*")
+
+    async def cancelled(session: ClientSession, after: float) -> None:
+        before = ended(lab_toft)
+        command = f"touch /tmp/begun-{len(took)}; sleep 307"
+        with anyio.move_on_after(after):
+            await session.call_tool("offload_to", {"node_id": "n1", "command": command})
+        begun = time.monotonic()
+        with anyio.fail_after(30):
+            while ended(lab_toft) == before:
+                await anyio.sleep(0.01)
+        took.append(time.monotonic() - begun)
+
+    async def body(session: ClientSession) -> None:
+        await call(session, "offload_to", node_id="n1", command="true")
+        for number in range(12):
+            await cancelled(session, 0.05 + number * 0.2)
+
+    talk(lab_toft, body)
+    jobs = lab_toft.jobs()[:-1]
+    assert {job["state"] for job in jobs} <= {"not_started", "signaled"}
+    assert not running(node, "^sleep 307")
+    for job in jobs:  # what the records say has never started has left nothing behind
+        begun = node.run(job["command"][0].replace("touch", "test -e").partition(";")[0]).returncode == 0
+        assert job["state"] == "signaled" or not begun
+    took.sort()
+    figure(43, f"cancelled at 12 moments before and after the start: done after {took[6]:.2f} s, at most {took[-1]:.2f} s")
+
+
+def ended(toft: Toft) -> int:
+    return sum(line["event"] == "end" for line in audit(toft)) if (toft.home / "state/toft").exists() else 0
+
+
 def test_a_client_that_goes_away_leaves_the_job_running(lab_toft: Toft, lab: Any) -> None:
     """The terminal of the agent was closed: as after a hang-up, the work goes on."""
     server = lab_toft.begin("mcp", stdin=subprocess.PIPE, cwd=lab_toft.home.parent)

@@ -23,6 +23,8 @@ from typing import Any
 
 from toft.engine.requests import Request
 
+ASK_CANCELLED_S = 0.1
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -97,7 +99,13 @@ class Engine:
                 playbook="request.yml",
                 inventory=self._inventory(run_dir),
                 envvars=self._variables(run_dir),
-                settings={"suppress_env_files": True, "pexpect_use_poll": True, "idle_timeout": 0},
+                settings={
+                    "suppress_env_files": True,
+                    "pexpect_use_poll": True,
+                    "idle_timeout": 0,
+                    # How often `cancelled` is asked; ansible_runner's own 5 s is how long Ctrl-C would seem dead.
+                    "pexpect_timeout": ASK_CANCELLED_S,
+                },
                 event_handler=keep,
                 cancel_callback=self.cancelled,
                 quiet=True,
