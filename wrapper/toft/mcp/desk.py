@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from toft.engine.control import Control
 from toft.fleet import hook_file
 from toft.fleet import jobs as use
 from toft.fleet.allotment import Parallel, allot
@@ -27,7 +28,6 @@ from toft.fleet.status import Status, status
 from toft.fleet.sync import Told, sync
 from toft.fleet.sync import pull as fetch
 from toft.mcp.trimming import Trimmed
-from toft.mcp.work import Steering
 from toft.store.records import Job
 
 System = Literal["linux", "macos"]
@@ -43,13 +43,21 @@ class Wanted:
     arch: str | None = None
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What a command finds around it; seconds after which it is stopped."""
+
+    cwd: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    timeout_s: float | None = None
+
+
 @dataclass
 class Running:
     """A job under way, looked at from the other thread for progress. `began` is called once it has started."""
 
     began: Callable[[Job], None]
     started: Started | None = None
-    announcement: str | None = None
     notes: list[str] = field(default_factory=list)
     output: dict[str, Trimmed] = field(default_factory=lambda: {"stdout": Trimmed(), "stderr": Trimmed()})
 
@@ -85,18 +93,19 @@ class Several:
 
 @dataclass(frozen=True)
 class Desk:
-    """What every call needs of the process: environment, directory, inventories."""
+    """What every call needs of the process: environment, directory, inventories. `cancelled`: begin nothing more."""
 
     env: Mapping[str, str]
     cwd: Path
     inventory: tuple[Path, ...] = ()
+    cancelled: Callable[[], bool] = lambda: False
 
     @contextmanager
     def fleet(self) -> Iterator[Fleet]:
         """Configuration and inventory as they are now; the records' connection is closed at the end."""
         fleet = assemble(self.env, self.cwd, inventory=self.inventory)
         try:
-            yield fleet
+            yield fleet.cancellable(self.cancelled)
         finally:
             fleet.store.close()
             hook_file.renew(self.env)
@@ -119,25 +128,24 @@ class Desk:
         return decision, node.groups
 
     def run(
-        self, command: str, wanted: Wanted, more: Mapping[str, Any], steering: Steering, running: Running
+        self, command: str, wanted: Wanted, surroundings: Surroundings, control: Control, running: Running
     ) -> Followed:
         with self.fleet() as fleet:
             nodes = self._nodes(fleet, wanted)
-            words = _line(command)
-            offload = Offload(words, on=_on(wanted, nodes), node=wanted.node, stdin=False, **more)
-            started = start(fleet.cancellable(steering.stopped.is_set), offload, running.notes.append)
+            on = _on(wanted, nodes)
+            offload = Offload(_line(command), on=on, node=wanted.node, stdin=False, **vars(surroundings))
+            started = start(fleet, offload, running.notes.append)
             running.started = started
             running.began(started.job)
-            running.announcement = started.announcement.text if started.announcement else None
             put = {stream: trimmed.put for stream, trimmed in running.output.items()}
-            wishes = Wishes(lambda stream, data: put[stream](data), running.notes.append, steering.control)
+            wishes = Wishes(lambda stream, data: put[stream](data), running.notes.append, control)
             return _told(follow(fleet, started.job, wishes), running)
 
-    def parallel(self, asked: Parallel, steering: Steering, several: Several) -> Outcome:
+    def parallel(self, asked: Parallel, control: Control, several: Several) -> Outcome:
         with self.fleet() as fleet:
-            allotment = allot(fleet.cancellable(steering.stopped.is_set), asked)
+            allotment = allot(fleet, asked)
             watch = Watch(several.changed, several.wrote, say=several.notes.append, announced=several.announced)
-            return run(fleet, allotment, steering.control, watch)
+            return run(fleet, allotment, control, watch)
 
     def sync(self, pattern: str | None, pull: str | None, dry_run: bool) -> list[Told]:
         """To the nodes that match; with `pull`, that path back from the one that is named."""
