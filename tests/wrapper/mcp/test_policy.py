@@ -94,6 +94,26 @@ def test_an_option_may_take_the_next_word_or_not(tmp_path: Path) -> None:
     assert decision(built_in, "kubectl -v 9 get pods") == "allow"
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "psql <<E\n" + "".join(f"rm {n}\n" for n in range(9000)) + "E",
+        "awk 'x; rm " + "y" * 9000 + "'",
+        "node -e '" + ";".join(f"git({n})" for n in range(200)) + "'",
+        "git " + "-x a " * 3000 + "push",
+    ],
+    ids=["many lines", "a long one", "many places", "many options"],
+)
+def test_more_than_can_be_looked_at_asks(no_rm: Policy, command: str) -> None:
+    assert decision(no_rm, command) == "ask"
+
+
+@pytest.mark.parametrize("command", ["test '" + "[" * 50_000 + "'", "awk '" + "a/" * 50_000 + "'"], ids=["[", "/"])
+def test_odd_texts_take_no_square_of_their_length(no_rm: Policy, command: str) -> None:
+    """Nothing is measured: a square of it takes longer than anybody would wait for a test."""
+    assert decision(no_rm, command) == "allow"
+
+
 def test_whom_the_owner_allows_may_be_told_what_is_only_built_in(tmp_path: Path) -> None:
     given = policy(tmp_path, "rules:\n- {decision: allow, programs: [awk]}\n- {decision: deny, programs: [curl]}\n")
     assert decision(given, "awk 'BEGIN{x=\"sudo make\"}'") == "allow"

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mcp import ClientSession
 from toft.fleet import hook_file
 from toft.fleet.hook_file import renew, state, switch_off
 
-from tests.command import Toft, until
+from tests.agent import talk
+from tests.command import TOFT, Toft, until
 
 RULE = "rules:\n- {name: mine, programs: [fantasy], heavy: true}\n"
 
@@ -56,6 +58,28 @@ def test_a_command_renews_it_when_a_source_has_changed(toft: Toft) -> None:
     until(lambda: table(toft)["made_at"] > first["made_at"], what="the renewal")
     assert not state(env(toft)).stale
     assert toft("plugin", "hook").stderr == b""
+
+
+def test_it_says_toft_as_a_shell_finds_it(toft: Toft, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    toft.env["PATH"] = f"{tmp_path / 'bin'}:/usr/bin:/bin"
+    toft("plugin", "hook", "on")
+    assert table(toft)["toft"] == TOFT
+    toft.env["PATH"] = f"{Path(TOFT).parent}:/usr/bin:/bin"
+    toft("plugin", "hook", "on")
+    assert table(toft)["toft"] == "toft"
+
+
+def test_a_session_of_an_agent_renews_it_too(toft: Toft) -> None:
+    toft("plugin", "hook", "on")
+    first = table(toft)
+    config(toft).write_text(RULE)
+
+    async def body(session: ClientSession) -> None:
+        pass
+
+    talk(toft, body)
+    until(lambda: table(toft)["made_at"] > first["made_at"], what="the renewal")
 
 
 def test_doctor_says_that_it_is_stale(toft: Toft) -> None:

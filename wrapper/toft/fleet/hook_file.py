@@ -15,6 +15,8 @@ import fcntl
 import inspect
 import json
 import os
+import shlex
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,6 +28,7 @@ from typing import Any
 from ansible_collections.toft.fleet.plugins.plugin_utils import rules
 
 from toft.fleet import hook_table
+from toft.fleet.claude_plugin import this_toft
 from toft.fleet.failures import Failure
 from toft.fleet.fleet import Fleet, assemble, state_directory
 from toft.fleet.inventory_check import variable_files
@@ -123,12 +126,19 @@ def _write(env: Mapping[str, str], inventory: Sequence[str], *, switch: bool) ->
     finally:
         fleet.store.close()
     about = {"made_at": time.time(), "made_from": sources, "inventory": list(inventory), "elsewhere": found.text}
+    about["toft"] = _typed(env)
     # The programs stand by themselves in the first line: for most commands the hook need not read on.
     text = " ".join(table["programs"]) + "\n" + json.dumps({**about, **table}, separators=(",", ":"))
     with _locked(env):
         if switch or _path(env).exists():
             _put(_path(env), text)
     return found.text
+
+
+def _typed(env: Mapping[str, str]) -> str:
+    """How this toft is called from a shell: by its name, if that leads here."""
+    here, found = this_toft(), shutil.which("toft", path=env.get("PATH"))
+    return "toft" if found and os.path.realpath(found) == os.path.realpath(here) else shlex.quote(here)
 
 
 def _put(path: Path, text: str) -> None:

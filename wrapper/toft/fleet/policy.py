@@ -149,11 +149,14 @@ class _Judging:
             if not trusted:
                 yield Verdict("ask", why, "text (built in)", shown(text, 200))
         names = policy_readings.strict_names(self.policy.conditions, self.policy.is_strict)
-        for text in policy_texts.handed_on(command, self.policy.texts, names):
-            found = self.spoken_of(text)
-            if found and not (trusted and found.source == BUILT_IN):
-                why = f"a text in it may be run, and {found.reason}"
-                yield Verdict("ask", why, found.rule, shown(text, 200), found.source)
+        try:
+            for text in policy_texts.handed_on(command, self.policy.texts, names):
+                found = self.spoken_of(text)
+                if found and not (trusted and found.source == BUILT_IN):
+                    why = f"a text in it may be run, and {found.reason}"
+                    yield Verdict("ask", why, found.rule, shown(text, 200))
+        except policy_texts.TooMuch:
+            yield Verdict("ask", "it holds more text than can be looked at", "text (built in)", _shown(command))
 
     def spoken_of(self, text: str) -> Verdict | None:
         """The strictest that a rule says of this text, if it were run."""

@@ -26,6 +26,8 @@ PLAIN = re.compile(r"[A-Za-z0-9_./+:@,=~-]+\Z|\[\[?\Z|!\Z")
 AT_HOME = re.compile(r"(?:~|\$HOME|\$\{HOME\}|\$PWD|\$\{PWD\})/[A-Za-z0-9_./+@-]+\Z")
 LOOKED_UP = re.compile(r"\$\((?:which|command -v) [\w./+-]+\)\Z")
 FEEDS = ("xargs", "parallel")
+MOST_OPTIONS = 16
+"""Before a subcommand; nobody types more."""
 
 
 def is_named(command: Command) -> bool:
@@ -70,6 +72,8 @@ def _by_other_names(command: Command) -> Iterator[Command]:
 def _without_values(command: Command) -> Iterator[Command]:
     """Without the first word after an option before any subcommand; without the first two; and so on."""
     words, at = list(command.argv), 1
+    if _leading(command) > MOST_OPTIONS:
+        return
     while at + 1 < len(words) and words[at].text.startswith("-") and words[at].text != "--":
         following = words[at + 1].text
         if following.startswith("-") or "=" in words[at].text:
@@ -105,9 +109,18 @@ def is_sure(command: Command, rules: known.Rules) -> bool:
 
 def is_open(command: Command, rules: known.Rules, strict: Callable[[str], bool]) -> bool:
     """Whether a strict rule may apply to it, or not, by a subcommand that stands nowhere: `git $X`."""
+    if _leading(command) > MOST_OPTIONS and program_name(command.argv[0]) in strict_names(rules, strict):
+        return True
     phrases = [phrase for rule in _about(command, rules) if strict(rule.name) for phrase in rule.when.subcommands]
     operands = _operands(command, _syntax(command, rules))
     return any(_may_be(phrase, operands) for phrase in phrases)
+
+
+def _leading(command: Command) -> int:
+    """How many options come before two words that are none."""
+    options = [word.text.startswith("-") for word in command.argv[1:]]
+    ends = (at for at in range(1, len(options)) if not options[at - 1] and not options[at])
+    return sum(options[: next(ends, len(options))])
 
 
 def _may_be(phrase: tuple[str, ...], operands: list[Word]) -> bool:

@@ -16,9 +16,13 @@ from fnmatch import fnmatchcase
 
 from ansible_collections.toft.fleet.plugins.plugin_utils.shell import Command, Word, program_name
 
-LONGEST = 200_000
-MOST = 200
-"""Places in all texts of a command that are looked at."""
+LONGEST = 2000
+MOST = 100
+"""Characters from such a place on, and such places in one command, that are looked at."""
+
+
+class TooMuch(Exception):
+    """There is more in the texts than can be looked at."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +40,16 @@ class Texts:
 
 
 def handed_on(command: Command, known: Texts, names: Container[str]) -> Iterator[str]:
-    """What would be run, if it were: from each place on where one of `names` begins a command."""
-    left = MOST
+    """What would be run, if it were: from each place on where one of `names` begins a command. Raises TooMuch."""
+    seen: set[str] = set()
     for text in _texts(command, known, names):
-        for found in _begun(text[:LONGEST], names):
+        for found in _begun(text, names):
+            if found in seen:
+                continue
+            seen.add(found)
+            if len(seen) > MOST or len(found) > LONGEST:
+                raise TooMuch
             yield from _ends(found)
-            left -= 1
-            if not left:
-                return
 
 
 def suspicious(command: Command, known: Texts) -> Iterator[tuple[str, str]]:
@@ -75,7 +81,7 @@ def _texts(command: Command, known: Texts, names: Container[str]) -> Iterator[st
 def _of_words(words: tuple[Word, ...], known: Texts, names: Container[str]) -> Iterator[str]:
     name = program_name(words[0])
     # `test -v 'a[$(rm x)]'`: an index is computed, whoever gets it.
-    yield from (word.text for word in words[1:] if re.search(r"\[[^\]]*[$`]", word.text) and word.literal)
+    yield from (word.text for word in words[1:] if re.search(r"\[[^\[\]]*[$`]", word.text) and word.literal)
     if _is_inert(words, known):
         return
     for at, word in enumerate(words[1:], 1):
@@ -95,22 +101,22 @@ _MORE_THAN_A_WORD = re.compile(r"[^\w./+,@%:-]")
 _PROGRAM = re.compile(r"(?:^|[:=])/(?:\w+/)*s?bin/[\w+-]+\Z")
 _NAME = re.compile(r"(?<![\w./~-])(?:[~\w.-]*/)*([A-Za-z0-9_.+-]+)")
 _BEGINS = re.compile(
-    r"(?:^|[^\w\s./~-]\s*|\n\s*|\b(?:exec|system|spawn|shell|run|call|command|env|sudo|nohup|then|do|else|\d*e)\s+)\Z"
+    r"(?:^\s*|[^\w\s./~-]\s*|\b(?:exec|system|spawn|shell|run|call|command|env|sudo|nohup|then|do|else|\d*e)\s+)\Z"
 )
 """What may stand before a command: nothing, a sign, or a word that runs what follows, in whatever language."""
 
 
 def _begun(text: str, names: Container[str]) -> Iterator[str]:
-    """The rest of the text at each place where a command of one of these names could begin."""
-    for match in _NAME.finditer(text):
-        known = match[1] in names or match[1].lower() in names
-        if known and _BEGINS.search(text[max(0, match.start() - 20) : match.start()]):
-            yield text[match.start() :]
+    """The rest of the line at each place where a command of one of these names could begin."""
+    for line in text.split("\n"):
+        for match in _NAME.finditer(line):
+            known = match[1] in names or match[1].lower() in names
+            if known and _BEGINS.search(line[max(0, match.start() - 20) : match.start()]):
+                yield line[match.start() :]
 
 
-def _ends(text: str) -> Iterator[str]:
+def _ends(line: str) -> Iterator[str]:
     """To the end of the line, and to the next sign that may end it in another language."""
-    line = text.partition("\n")[0]
     yield line
     short = re.split(r"[\"'`)}\];|]", line, maxsplit=1)[0].strip()
     if short and short != line:

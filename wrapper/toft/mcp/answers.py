@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from toft.fleet.follow import Followed
-from toft.fleet.parallel import Outcome
+from toft.fleet.rows import Outcome
 from toft.mcp import results
 from toft.mcp.desk import Running, Several
 
