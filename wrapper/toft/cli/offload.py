@@ -84,7 +84,7 @@ def offload(
         fleet = session.fleet.cancellable(lambda: ladder.interrupted)
         with shown(session, fleet) as (telling, voice):
             started = start(telling, request, voice.say)
-        _announce(session, started)
+        _tell(session, started)
         if detach:
             return _detached(session, started)
         ladder.begin(tty=tty)
@@ -141,8 +141,10 @@ def report(session: Session, followed: Followed) -> int:
     return followed.code
 
 
-def _announce(session: Session, started: Started) -> None:
+def _tell(session: Session, started: Started) -> None:
     decision = started.decision
+    if started.announcement:
+        started.announcement.show(session.say)
     if sys.stderr.isatty() or session.options.verbose or decision.get("note"):
         session.say(f"{started.job.id} on {decision['node']}: {decision['why']}")
     if started.brought and (started.brought.moved or session.options.verbose):

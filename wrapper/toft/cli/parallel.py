@@ -76,7 +76,10 @@ def parallel(
         log = JobLog(joblog or resume) if joblog or resume else None  # type: ignore[arg-type]  # one is there
         ladder.begin()
         with viewing(session, len(allotment.tasks), since) as (fleet, view), view:
-            watch = Watch(lambda row: _changed(view, log, row), view.wrote, view.tick, lambda text: view.say(text))
+            say = view.say
+            watch = Watch(
+                lambda row: _changed(view, log, row), view.wrote, view.tick, say, lambda announced: announced.show(say)
+            )
             outcome = run(fleet, allotment, ladder.control, watch, since)
     return _report(session, allotment, outcome, page)
 

@@ -21,6 +21,7 @@ import typer
 
 from toft.cli.terminal import Palette, as_json, clean
 from toft.engine.streams import ReaderGone
+from toft.fleet import hook_file
 from toft.fleet.failures import NOT_STARTED, Failure
 from toft.fleet.fleet import Fleet, assemble
 from toft.fleet.names import cache_directory, recall
@@ -190,6 +191,8 @@ def guarded(session: Session, run: Callable[[Session], int | None]) -> int:
     try:
         code = run(session) or 0
         _tell_of_damage(session)
+        if "fleet" in vars(session):
+            hook_file.renew(session.env)
         return _flushed(code)
     except Failure as failure:
         session.complain(failure.message)

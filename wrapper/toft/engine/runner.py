@@ -24,6 +24,8 @@ from typing import Any
 
 from toft.engine.requests import Request
 
+ASK_CANCELLED_S = 0.1
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -98,7 +100,13 @@ class Engine:
                 **_started_by(self.environment),
                 inventory=self._inventory(run_dir),
                 envvars=settings(self.environment) | {"ANSIBLE_LOCAL_TEMP": str(run_dir / "tmp")},
-                settings={"suppress_env_files": True, "pexpect_use_poll": True, "idle_timeout": 0},
+                settings={
+                    "suppress_env_files": True,
+                    "pexpect_use_poll": True,
+                    "idle_timeout": 0,
+                    # How often `cancelled` is asked; ansible_runner's own 5 s is how long Ctrl-C would seem dead.
+                    "pexpect_timeout": ASK_CANCELLED_S,
+                },
                 event_handler=keep,
                 cancel_callback=self.cancelled,
                 quiet=True,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from toft.engine.runner import collections_path
+from toft.fleet import hook_file
 from toft.fleet.failures import Failure
 from toft.fleet.fleet import Fleet
 from toft.fleet.nodes import Node
@@ -42,7 +43,7 @@ class Check:
 
 def doctor(fleet: Fleet) -> list[Check]:
     """This machine first, then the configuration, then every node."""
-    return [*_machine(fleet), *_configuration(fleet), *_nodes(fleet)]
+    return [*_machine(fleet), *_configuration(fleet), _hook(fleet), *_nodes(fleet)]
 
 
 def _machine(fleet: Fleet) -> Iterator[Check]:
@@ -104,6 +105,15 @@ def _configuration(fleet: Fleet) -> Iterator[Check]:
         yield Check("configuration", "ok", str(file))
     for note in fleet.settings.notes:
         yield Check("configuration", "warn", note)
+
+
+def _hook(fleet: Fleet) -> Check:
+    hook = hook_file.state(fleet.engine.environment)
+    if not hook.on:
+        return Check("hook", "ok", f"off ({hook_file.ON})")
+    if hook.stale:
+        return Check("hook", "warn", f"on, but it says nothing: {hook.stale}", hook_file.ON)
+    return Check("hook", "ok", f"on, as of {hook.made_at}: {hook.text}")
 
 
 def _nodes(fleet: Fleet) -> Iterator[Check]:

@@ -19,8 +19,9 @@ from ansible_collections.toft.fleet.plugins.plugin_utils import schedule as sche
 from ansible_collections.toft.fleet.plugins.plugin_utils.schedule import Decision, Event, Schedule, Skip, Start
 
 from toft.engine.control import Control, Detach, Order, Signal
-from toft.fleet import sync, worker
+from toft.fleet import announcements, sync, worker
 from toft.fleet.allotment import Allotment, must_run
+from toft.fleet.announcements import Announcement
 from toft.fleet.failures import NOT_STARTED
 from toft.fleet.fleet import Fleet, now
 from toft.fleet.follow import Followed, ending
@@ -41,11 +42,14 @@ class Watch:
     wrote: Callable[[int, str, str, bytes], None] = lambda number, node, stream, data: None
     tick: Callable[[], None] = lambda: None
     say: Callable[[str], None] = lambda text: None
+    announced: Callable[[Announcement], None] = lambda announcement: None
 
 
 def run(fleet: Fleet, allotment: Allotment, control: Control, watch: Watch, since: float | None = None) -> Outcome:
     """All of it, to its end. `since` is the time.monotonic() from which the whole is counted."""
     must_run(allotment)
+    if said := _announcement(fleet, allotment):
+        watch.announced(said)
     running = _Run(fleet, allotment, control, watch, time.monotonic() if since is None else since)
     try:
         running.begin()
@@ -54,6 +58,17 @@ def run(fleet: Fleet, allotment: Allotment, control: Control, watch: Watch, sinc
     finally:
         running.close()
     return running.outcome()
+
+
+def _announcement(fleet: Fleet, allotment: Allotment) -> Announcement | None:
+    """None where all of it stays on this machine, as planned."""
+    spans = allotment.spans
+    if all(allotment.nodes[span.node]["local"] for span in spans):
+        return None
+    if len(spans) == 1:
+        decision = {**allotment.decisions[spans[0].number], "node": spans[0].node}
+        return announcements.of_job(fleet, [allotment.command(spans[0].number)], decision)
+    return announcements.of_several(fleet, [allotment.command(span.number) for span in spans])
 
 
 @dataclass
