@@ -60,7 +60,8 @@ class Order:
             return "stdin is none or pipe"
         if self.tty is not None and not _window(self.tty):
             return "tty is null, or an object with a term and whole numbers of rows and cols"
-        if self.slots is not None and not (type(self.slots) is int and self.slots > 0):
+        number = isinstance(self.slots, int) and not isinstance(self.slots, bool)
+        if self.slots is not None and not (number and self.slots > 0):
             return "slots is null, or a whole number above 0"
         return ""
 

@@ -50,5 +50,3 @@ def simulate(
             return spans, skipped
         now, number = heappop(ends)
         decisions = schedule.decide(now, Ended(number, True))
-
-
