@@ -179,7 +179,7 @@ def _outcome(events: list[dict[str, Any]], status: str, output: str, run_dir: Pa
         kind, data = event["event"], event.get("event_data") or {}
         result = data.get("res") or {}
         if kind == "runner_on_ok":
-            steps[str(data.get("task"))] = result
+            steps[str(data.get("task"))] = _whole(result)
         elif kind in ("runner_on_failed", "runner_on_unreachable"):
             return Refused(result.get("toft_code", "ansible"), str(result.get("msg", "")), _errors(output))
         elif kind == "playbook_on_no_hosts_matched":
@@ -191,6 +191,12 @@ def _outcome(events: list[dict[str, Any]], status: str, output: str, run_dir: Pa
     if not steps:
         return Refused("no_hosts", "no node matches the pattern")
     return Answers(steps, run_dir)
+
+
+def _whole(result: dict[str, Any]) -> dict[str, Any]:
+    """A large answer lies in a file of the run."""
+    path = result.get("toft_answer")
+    return result if path is None else result | json.loads(Path(path).read_text())
 
 
 def _errors(output: str) -> str:

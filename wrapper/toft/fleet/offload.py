@@ -135,8 +135,9 @@ def _started(fleet: Fleet, job: Job, decision: dict[str, Any], dispatched: dict[
         raise Failure(decision["why"], decision["fix"] or "toft status", NOT_STARTED)
     (told,) = dispatched["jobs"]
     if told["outcome"] == "refused":
-        _not_started(fleet, job, told["error"]["message"])
-        raise Failure(told["error"]["message"], told["error"].get("fix", ""), NOT_STARTED, job.node)
+        why = f"{job.node}: {told['error']['message']}"
+        _not_started(fleet, job, why)
+        raise Failure(why, told["error"].get("fix", ""), NOT_STARTED, job.node)
     transport = Transport.from_dict(told["transport"])
     job = replace(job, transport=told["transport"], command=tuple(told["command"]))
     job = job.with_node_record(told["record"]) if told["record"] else replace(job, state="unknown")
