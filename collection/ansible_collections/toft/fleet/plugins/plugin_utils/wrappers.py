@@ -126,8 +126,10 @@ def _unwrapped(wrapper: Wrapper, words: tuple[Word, ...]) -> list[Inner] | None:
         return None
     if state.texts:
         before, keeps, chdir = words[: max(1, state.texts[0][0])], wrapper.keeps, state.chdir
-        texts = (_split_by_env(text, words[at + 1 :]) if wrapper.path == ("env",) else text for at, text in state.texts)
-        return [Inner(before, text=text, chdir=chdir, keeps=keeps) for text in texts]
+        if wrapper.path == ("env",):
+            at, text = state.texts[0]  # what follows is split with it, and read again
+            return [Inner(before, text=_split_by_env(text, words[at + 1 :]), chdir=chdir, keeps=keeps)]
+        return [Inner(before, text=text, chdir=chdir, keeps=keeps) for _, text in state.texts]
     if state.at >= len(words) or (wrapper.dashes and not state.ended):
         return []
     return _inner_words(wrapper, words, state)
