@@ -402,7 +402,7 @@ HOSTILE: list[tuple[str, dict[str, Any]]] = [
     ("cluster_bash", {"command": "R? precious; /bin/r[m] precious", "on": "n1"}),
     ("cluster_bash", {"command": "RM precious", "on": "n1"}),
     ("cluster_bash", {"command": "rm\u200b precious || \uff52\uff4d precious", "on": "n1"}),
-    ("cluster_bash", {"command": "awk 'BEGIN{print \"x\" | \"rm precious\"}'", "on": "n1"}),
+    ("cluster_bash", {"command": 'awk \'BEGIN{print "x" | "rm precious"}\'', "on": "n1"}),
     ("cluster_bash", {"command": "git -c alias.z='!rm precious' z", "on": "n1"}),
     ("cluster_bash", {"command": "python3 - <<E\nimport os; os.unlink('precious')\nE", "on": "n1"}),
     ("cluster_bash", {"command": "git --work-tree x push origin", "on": "n1"}),

@@ -138,6 +138,7 @@ def test_one_way_loss_while_starting_never_starts_twice(lab_toft: Toft, lab) -> 
     figure(3, f"12 commands while one node's answers were lost for 6 s: {len(marks)} ran, {len(doubles)} of them twice")
     assert doubles == []
 
+
 def overlap_of(marks: str) -> tuple[int, int]:
     """The most commands that ran at once by their own marks (`+ NANOSECONDS`, `- NANOSECONDS`), and how many ran."""
     events = sorted((int(at), 1 if sign == "+" else -1) for sign, at in map(str.split, marks.splitlines()))

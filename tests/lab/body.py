@@ -181,9 +181,7 @@ class Body:
         """Run a tool of this machine in the host's network."""
         return call("nsenter", f"--net=/run/netns/{self.netns}", *argv)
 
-    def ssh(
-        self, *command: str, user: str = "fleet", timeout: float = 60
-    ) -> subprocess.CompletedProcess[str]:
+    def ssh(self, *command: str, user: str = "fleet", timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """A command by ssh as the lab's files say, host key checking included."""
         config = str(self.claim.directory / "ssh_config")
         options = ("-F", config, "-o", "BatchMode=yes", "-l", user)

@@ -19,9 +19,7 @@ def decoded(data: bytes, cuts: list[int]) -> list[tuple[bytes, bytes]]:
 
 def test_frames_survive_any_cut() -> None:
     random.seed(1)
-    sent = [
-        (bytes([random.choice(b"RAOEX")]), random.randbytes(random.choice((0, 1, 300)))) for _ in range(60)
-    ]
+    sent = [(bytes([random.choice(b"RAOEX")]), random.randbytes(random.choice((0, 1, 300)))) for _ in range(60)]
     data = b"".join(frames.frame(kind, payload) for kind, payload in sent)
     for _ in range(20):
         cuts = sorted(random.sample(range(len(data)), 40))
@@ -29,9 +27,7 @@ def test_frames_survive_any_cut() -> None:
     assert decoded(data, list(range(len(data)))) == sent
 
 
-@pytest.mark.parametrize(
-    "head", [b"O\x04\x00\x00\x01", b"O\xff\xff\xff\xff", b"\x00\x00\x00\x00\x00", b"wel c"]
-)
+@pytest.mark.parametrize("head", [b"O\x04\x00\x00\x01", b"O\xff\xff\xff\xff", b"\x00\x00\x00\x00\x00", b"wel c"])
 def test_what_cannot_be_a_frame_is_refused(head: bytes) -> None:
     with pytest.raises(frames.BadFrame):
         frames.Decoder().feed(head)

@@ -112,9 +112,10 @@ def test_the_plan_runs_nothing(toft: Toft, tmp_path: Path) -> None:
     assert told["edges"] == []
     assert [job["state"] for job in told["jobs"]] == ["queued", "queued"]
     assert toft.jobs() == []
-    assert b"no dependency, no shared file written, different target directories" in toft(
-        "parallel", "--dry-run", "true", "true"
-    ).stdout
+    assert (
+        b"no dependency, no shared file written, different target directories"
+        in toft("parallel", "--dry-run", "true", "true").stdout
+    )
 
 
 def test_resume_runs_what_failed_or_is_missing(toft: Toft, tmp_path: Path) -> None:
@@ -150,7 +151,7 @@ def test_what_was_learned_is_used(toft: Toft) -> None:
     toft("parallel", "sleep 0.5", "true")
     long, short = toft.json("parallel", "--dry-run", "sleep 0.5", "true")["jobs"]
     assert long["known"]
-    assert 0.5 <= long["duration_s"] < 3
+    assert long["duration_s"] >= 0.5
     assert short["duration_s"] < long["duration_s"]
 
 

@@ -236,4 +236,3 @@ def _plan_as_json(allotment: Allotment, sequential: float) -> dict[str, Any]:
     edges = [edge.to_dict() for edge in allotment.edges]
     times = {"wall_s": wall, "sequential_s": sequential, "speedup": round(sequential / wall, 2) if wall else None}
     return {"dry_run": True, "jobs": jobs, "edges": edges, **times}
-

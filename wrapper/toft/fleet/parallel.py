@@ -277,4 +277,3 @@ class _Run:
     def _pass_on(self, order: Order) -> None:
         for control in self.controls.values():
             control.give(order)
-

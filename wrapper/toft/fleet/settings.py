@@ -213,9 +213,7 @@ def _variable(variable: str, text: str) -> Place:
 
 def _options(flags: Mapping[str, object], cwd: Path) -> Layer:
     """A name that is no key is our own mistake, not the user's: KeyError, in `join`."""
-    given = {
-        name: value for name, value in flags.items() if value is not None and value != () and value != []
-    }
+    given = {name: value for name, value in flags.items() if value is not None and value != () and value != []}
     return Layer("options", {name: _option(name, value) for name, value in given.items()}, cwd)
 
 

@@ -190,5 +190,3 @@ def exit_code(told: list[Told]) -> int:
     """0 if all went well, 1 if some did, 125 if none."""
     failed = sum(one.error is not None for one in told)
     return 0 if not failed else NOT_STARTED if failed == len(told) else 1
-
-

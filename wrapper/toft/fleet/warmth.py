@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,8 +32,27 @@ def warmth(environment: Mapping[str, str]) -> Warmth:
 
 
 def stop(environment: Mapping[str, str]) -> Warmth:
-    """Ends it; commands that run in it go on to their end."""
-    return _ask(environment, "stop")
+    """Ends it; commands that run in it go on to their end. One that is still getting ready is ended too."""
+    found = _ask(environment, "stop")
+    pid = _getting_ready(found.path) if found.path and not found.told else None
+    if pid is None:
+        return found
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    return Warmth(found.path, told={"pid": pid})
+
+
+def _getting_ready(path: str) -> int | None:
+    """The process that holds the engine's lock."""
+    try:
+        with open(door.lock(path), encoding="ascii") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(file.read())
+    except (OSError, ValueError):
+        return None
+    return None
 
 
 def _ask(environment: Mapping[str, str], what: str) -> Warmth:

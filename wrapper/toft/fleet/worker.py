@@ -202,5 +202,3 @@ def skipped(fleet: Fleet, job: Job, why: str) -> Job:
     fleet.store.update(job)
     owners.forget(Path(job.run_dir or ""))
     return job
-
-

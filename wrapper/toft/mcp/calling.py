@@ -108,9 +108,7 @@ class Calling:
         finally:
             steering.close()
 
-    async def run(
-        self, command: str, wanted: Wanted, surroundings: Surroundings, wait_s: float | None
-    ) -> results.Run:
+    async def run(self, command: str, wanted: Wanted, surroundings: Surroundings, wait_s: float | None) -> results.Run:
         """Judge, start, follow; the job's record and its output."""
         calling = self.about(command, surroundings)
         wanted = await calling._placed(wanted)

@@ -43,6 +43,11 @@ def name(environ: Mapping[str, str]) -> str:
     return f"e-{zlib.crc32(repr(surroundings(environ)).encode()):08x}"
 
 
+def lock(socket_path: str) -> str:
+    """The file that an engine holds locked from its start to its end; in it is its process id."""
+    return f"{socket_path}.lock"
+
+
 def connect(socket_path: str) -> _socket.socket | None:
     """A connected socket, or None where nobody of ours listens."""
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)

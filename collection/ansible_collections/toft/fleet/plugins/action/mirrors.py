@@ -20,7 +20,9 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         self._supports_check_mode = False
         options = self.validate_argument_spec(argument_spec=OPTIONS)[1]
-        return play.answered(super().run(tmp, task_vars), lambda: _mirrors(options, task_vars or {}), options.get("request"))
+        return play.answered(
+            super().run(tmp, task_vars), lambda: _mirrors(options, task_vars or {}), options.get("request")
+        )
 
 
 def _mirrors(options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:

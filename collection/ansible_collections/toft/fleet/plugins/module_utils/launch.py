@@ -43,9 +43,7 @@ def launch(job: jobs.Job, command: spawn.Command, timeout: Optional[float], boot
     return int(said or 0)
 
 
-def _detached(
-    job: jobs.Job, command: spawn.Command, timeout: Optional[float], boot: str, report: int
-) -> NoReturn:
+def _detached(job: jobs.Job, command: spawn.Command, timeout: Optional[float], boot: str, report: int) -> NoReturn:
     """In the first child: leave the session behind, fork once more, supervise. Never returns."""
     try:
         os.setsid()
@@ -97,9 +95,7 @@ def _leave(job: jobs.Job, report: int) -> None:
         signals.signal(number, signals.SIG_IGN)
 
 
-def _supervise(
-    job: jobs.Job, command: spawn.Command, timeout: Optional[float], boot: str, report: int
-) -> None:
+def _supervise(job: jobs.Job, command: spawn.Command, timeout: Optional[float], boot: str, report: int) -> None:
     wake = processes.wake_on_child()
     files = streams.open_files(job)
     child = spawn.fork(command)

@@ -29,9 +29,7 @@ PULSE_S = 2.0
 LARGEST_OFFER = 512 << 20
 
 
-def serve(
-    channel: frames.Channel, request: Dict[str, Any], place: slots.Place, kept: jobs.Jobs, boot: str
-) -> None:
+def serve(channel: frames.Channel, request: Dict[str, Any], place: slots.Place, kept: jobs.Jobs, boot: str) -> None:
     """Until the client has gone. Raises Refused and OSError, which become its answer."""
     visit = Visit(channel, request, place, kept, boot)
     try:

@@ -155,9 +155,7 @@ class Shelf:
                 _delete(os.path.join(self._base, name))
 
 
-def overdue(
-    found: List[Tuple[float, str, Dict[str, Any]]], machine: str, most: int, days: float
-) -> List[str]:
+def overdue(found: List[Tuple[float, str, Dict[str, Any]]], machine: str, most: int, days: float) -> List[str]:
     """Names of those that may go, from (seconds unused, name, what it knows of itself)."""
     going = []
     for age, name, about in found:

@@ -113,9 +113,7 @@ class Supervisor:
 
     def _sources(self) -> List[int]:
         return [
-            stream.source
-            for stream in self._streams
-            if stream.source is not None and not self._too_far_ahead(stream)
+            stream.source for stream in self._streams if stream.source is not None and not self._too_far_ahead(stream)
         ]
 
     def _too_far_ahead(self, stream: streams.Stream) -> bool:

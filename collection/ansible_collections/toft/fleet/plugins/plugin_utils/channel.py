@@ -143,9 +143,7 @@ def open(transport: Transport, command: str, *, deadline: float, tty: str | None
     return kept if kept is not None else open_plain(transport, command, deadline=deadline, tty=tty)
 
 
-def open_plain(
-    transport: Transport, command: str, *, deadline: float, tty: str | None = None
-) -> Channel | Cause:
+def open_plain(transport: Transport, command: str, *, deadline: float, tty: str | None = None) -> Channel | Cause:
     """A channel over an ssh connection of its own."""
     within = transport.within(deadline - time.monotonic())
     argv = ssh_argv(within, term=tty is not None, command=command)
@@ -158,9 +156,7 @@ def open_plain(
     )
 
 
-def _open_kept(
-    transport: Transport, command: str, deadline: float, tty: str | None
-) -> Channel | Cause | None:
+def _open_kept(transport: Transport, command: str, deadline: float, tty: str | None) -> Channel | Cause | None:
     """A session of the kept-open master; None if it takes a connection of its own.
 
     A master that was there already may be the remains of a host that is gone or was restarted: it has SESSION
@@ -195,9 +191,7 @@ def _session_of_old(
     return opened
 
 
-def _session(
-    transport: Transport, path: Path, command: str, deadline: float, tty: str | None
-) -> Channel | mux.Failure:
+def _session(transport: Transport, path: Path, command: str, deadline: float, tty: str | None) -> Channel | mux.Failure:
     # Fresh pipes for each try: a master that hangs keeps its ends of the old ones.
     near, far = pipes()
     try:

@@ -128,15 +128,11 @@ def bring(transport: Transport, workdir: str | None, order: Order, tree: Tree, j
     node = transport.node
     if order.pull is not None:
         return told(node, lambda: _pulled(transport, workdir, order))
-    wanted = mirroring.Wanted(
-        order.name, workdir, job, order.relative, order.dry, order.about(), dict(order.keep)
-    )
+    wanted = mirroring.Wanted(order.name, workdir, job, order.relative, order.dry, order.about(), dict(order.keep))
     return told(node, lambda: _synced(node, wanted, _mirrored(tree, transport, wanted, order.progress)))
 
 
-def _mirrored(
-    tree: Tree, transport: Transport, wanted: mirroring.Wanted, progress: str | None
-) -> mirroring.Mirrored:
+def _mirrored(tree: Tree, transport: Transport, wanted: mirroring.Wanted, progress: str | None) -> mirroring.Mirrored:
     """A connection that breaks is tried once more: what has arrived need not go again."""
     tell = teller(progress)
     try:

@@ -78,9 +78,7 @@ def check_pattern(pattern: str, groups: Mapping[str, Any]) -> None:
             raise BadRequest(f"{name!r} is neither a node nor a group of this inventory{hint}")
 
 
-def answered(
-    result: dict[str, Any], work: Callable[[], dict[str, Any]], request: str | None = None
-) -> dict[str, Any]:
+def answered(result: dict[str, Any], work: Callable[[], dict[str, Any]], request: str | None = None) -> dict[str, Any]:
     """The action's result with what the work answers, or with what is wrong with what was asked."""
     try:
         return result | {"changed": False} | _handed_on(work(), request)
