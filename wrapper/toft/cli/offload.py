@@ -76,7 +76,7 @@ def offload(
     request = Offload(
         given, on, cwd, environment(session.env, env or [], env_file), timeout,
         stdin=not detach and not _nothing_to_read(), tty=window(session.env) if tty else None,
-        become=become, retries=retry, sync=sync,
+        become=become, retries=retry, sync=sync, awaited=not detach,
     )  # fmt: skip
     if pull is not None and (detach or sync is False):
         raise Failure("--pull needs the command's end and its tree", "toft sync NODE --pull PATH, later")

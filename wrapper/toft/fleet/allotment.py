@@ -51,6 +51,7 @@ class Parallel:
             "stdin": "none",
             "tty": None,
             "become": self.become,
+            "awaited": True,
         }
 
 

@@ -28,6 +28,7 @@ from toft.store.records import Job
 class Offload:
     """What to run and how. `on` narrows the candidates to a pattern, `node` is one by name; times in seconds.
 
+    `awaited`: somebody will follow it from its start, so that it is held back until he reads.
     `sync` brings the tree along: True any directory, None a working tree unless `cwd` says where to run, False none.
     """
 
@@ -42,6 +43,7 @@ class Offload:
     retries: int = 0
     node: str | None = None
     sync: bool | None = None
+    awaited: bool = True
 
     def job(self, job_id: str) -> dict[str, Any]:
         return {
@@ -52,6 +54,7 @@ class Offload:
             "stdin": "pipe" if self.stdin else "none",
             "tty": self.tty,
             "become": self.become,
+            "awaited": self.awaited,
         }
 
 
@@ -135,9 +138,8 @@ def _started(fleet: Fleet, job: Job, decision: dict[str, Any], dispatched: dict[
         raise Failure(decision["why"], decision["fix"] or "toft status", NOT_STARTED)
     (told,) = dispatched["jobs"]
     if told["outcome"] == "refused":
-        why = f"{job.node}: {told['error']['message']}"
-        _not_started(fleet, job, why)
-        raise Failure(why, told["error"].get("fix", ""), NOT_STARTED, job.node)
+        _not_started(fleet, job, told["error"]["message"])
+        raise Failure(told["error"]["message"], told["error"].get("fix", ""), NOT_STARTED, job.node)
     transport = Transport.from_dict(told["transport"])
     job = replace(job, transport=told["transport"], command=tuple(told["command"]))
     job = job.with_node_record(told["record"]) if told["record"] else replace(job, state="unknown")

@@ -170,7 +170,7 @@ class Node:
         job = intake.draft(order.accepted(user, time.time(), self._boot))
         if not intake.accept(job, order.id):
             return None
-        number = launch(job, order.command(user, entry, self._umask), order.timeout, self._boot)
+        number = launch(job, order.command(user, entry, self._umask), order, self._boot)
         if number:
             intake.discard(job)
             raise jobs.refusal(OSError(number, os.strerror(number)), intake.root)

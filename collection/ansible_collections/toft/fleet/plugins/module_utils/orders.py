@@ -38,6 +38,7 @@ class Order:
         self.stdin: str = job.get("stdin") or "none"
         self.tty: Optional[Dict[str, Any]] = job.get("tty")
         self.slots: Optional[int] = job.get("slots")
+        self.awaited = job.get("awaited") is True
         wrong = self._wrong()
         if wrong:
             raise jobs.Refused("bad_request", wrong)

@@ -51,12 +51,15 @@ class Supervisor:
         wake: int,
         clock: Clock,
         timeout: Optional[float],
+        awaited: bool = False,
     ) -> None:
         self._job = job
         self._child = child
         self._wake = wake
         self._clock = clock
         self._limit = timeout
+        # Somebody has said that he will follow; until he does, he is taken to be slow.
+        self._awaited_until = time.monotonic() + control.CREDIT_LASTS_S if awaited else 0.0
         self._buffer = bytearray(streams.READ_BYTES)
         self._ooms = processes.out_of_memory_kills()
         self._kill_at: Optional[float] = None
@@ -120,6 +123,8 @@ class Supervisor:
         """Whether the clients that lately gave signs of life have much of this stream still to read."""
         now = time.monotonic()
         delivered = [client.delivered[stream.name] for client in self._clients if client.credit_until > now]
+        if self._awaited_until > now:
+            delivered.append(0)
         if not delivered or self._ending is not None:
             return False
         return stream.written - max(delivered) > AHEAD_BYTES
@@ -127,7 +132,8 @@ class Supervisor:
     def _patience(self) -> Optional[float]:
         """Seconds until something is due by itself; None for never."""
         now = time.monotonic()
-        due = [client.credit_until - now for client in self._clients if client.credit_until > now]
+        until = [client.credit_until for client in self._clients] + [self._awaited_until]
+        due = [each - now for each in until if each > now]
         if self._stdin.look_again is not None:
             due.append(self._stdin.look_again)
         if self._ending is not None:
@@ -185,6 +191,7 @@ class Supervisor:
             spawn.resize(self._child.stdout, frames.loads(payload))
         elif kind == frames.CREDIT:
             client.credit(frames.loads(payload), time.monotonic())
+            self._awaited_until = 0.0
         elif kind == control.SEEN:
             client.seen(payload, self._sizes())
         elif kind == control.PING:

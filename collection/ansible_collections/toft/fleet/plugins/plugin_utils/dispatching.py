@@ -18,6 +18,7 @@ from typing import Any
 from ansible_collections.toft.fleet.plugins.plugin_utils.asking import ask
 from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause, cause
 from ansible_collections.toft.fleet.plugins.plugin_utils.command_line import Command, understand
+from ansible_collections.toft.fleet.plugins.plugin_utils.conversation import told_by
 from ansible_collections.toft.fleet.plugins.plugin_utils.fanout import Outcome, run_all
 from ansible_collections.toft.fleet.plugins.plugin_utils.intent import Intent, declare
 from ansible_collections.toft.fleet.plugins.plugin_utils.masters import turns
@@ -95,7 +96,10 @@ def start_on(transport: Transport | Cause, job: dict[str, Any], deadline: float)
         answer = ask(transport, {"verb": "start", "job": job}, deadline=time.monotonic() + left)
         if not isinstance(answer, Cause) or answer.code in NEVER_SENT:
             break
-    return _made_sure(transport, str(job["id"]), answer, deadline) if attempt else answer
+    answer = _made_sure(transport, str(job["id"]), answer, deadline) if attempt else answer
+    if not isinstance(answer, Cause) and answer.get("error"):
+        return answer | {"error": told_by(transport.node, answer["error"])}
+    return answer
 
 
 def _made_sure(

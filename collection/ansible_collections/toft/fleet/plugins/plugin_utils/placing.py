@@ -31,7 +31,6 @@ from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transp
 
 NAME = "places.json"
 LONGEST_S = 6 * 3600.0
-FIXES = {"disk_full": "toft exec {node} df -h", "no_path": "toft exec {node} ls", "no_mirror": "toft sync {node}"}
 
 
 @dataclass(frozen=True)
@@ -163,8 +162,7 @@ def told(node: str, work: Callable[[], Placed]) -> Placed:
     except conversation.Broken as lost:
         error = _error(lost.cause)
     except conversation.Refused as refused:
-        fix = FIXES.get(refused.code, "").format(node=node)
-        error = {"code": refused.code, "message": f"{node}: {refused.message}", "fix": fix}
+        error = refused.to_dict(node)
     except Unwanted as unwanted:
         fix = "--any-arch takes it all the same" if unwanted.what == "foreign" else ""
         error = {"code": unwanted.what, "message": unwanted.message, "fix": fix}

@@ -57,7 +57,7 @@ def _shelf(member: Member, forget: list[str]) -> Shelf:
     except conversation.Broken as lost:
         return Shelf(member.node, error=_lost(lost.cause))
     except conversation.Refused as refused:
-        return Shelf(member.node, error={"code": refused.code, "message": refused.message, "fix": ""})
+        return Shelf(member.node, error=refused.to_dict(member.node))
     return Shelf(member.node, tuple(told.get("mirrors") or ()), tuple(told["removed"]), told["refused"])
 
 

@@ -129,7 +129,7 @@ def _unwrapped(wrapper: Wrapper, words: tuple[Word, ...]) -> list[Inner] | None:
         if wrapper.path == ("env",):
             at, text = state.texts[0]  # what follows is split with it, and read again
             return [Inner(before, text=_split_by_env(text, words[at + 1 :]), chdir=chdir, keeps=keeps)]
-        return [Inner(before, text=text, chdir=chdir, keeps=keeps) for _, text in state.texts]
+        return [Inner(before, text=text, chdir=chdir, keeps=keeps) for _at, text in state.texts]
     if state.at >= len(words) or (wrapper.dashes and not state.ended):
         return []
     return _inner_words(wrapper, words, state)
