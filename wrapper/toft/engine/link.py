@@ -74,7 +74,8 @@ class Link:
         self.last_frame = time.monotonic()
         self._channel = opened
         self._channel.set_blocking(False)
-        self._reader = program.Reader()
+        self._channel.widen()
+        self._reader = program.Reader(flowing=frames.STDOUT + frames.STDERR)
         self._out = bytearray()
         self._received: deque[tuple[bytes, bytes]] = deque()
         self._stderr = bytearray()

@@ -12,6 +12,7 @@ A `deadline` is a value of time.monotonic(). All descriptors are pipes and close
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import math
 import os
 import select
@@ -29,6 +30,7 @@ from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transp
 
 SESSION = 3.0
 """Seconds that a node has to open a session in a connection that is there; it takes one round trip."""
+WIDE_BYTES = 512 << 10
 BROKEN = ("gone", "timeout", "protocol")
 
 
@@ -67,6 +69,11 @@ class Channel:
         for fd in (self.stdin, self.stdout, self.stderr):
             if fd >= 0:
                 os.set_blocking(fd, blocking)
+
+    def widen(self) -> None:
+        """Room for a lot of output, where the system lets us."""
+        with contextlib.suppress(AttributeError, OSError):
+            fcntl.fcntl(self.stdout, fcntl.F_SETPIPE_SZ, WIDE_BYTES)
 
     def close_stdin(self) -> None:
         if self.stdin >= 0:

@@ -192,10 +192,10 @@ def local_argv(python: str | None) -> list[str]:
 
 
 class Reader:
-    """The node's frames out of what its channel delivers."""
+    """The node's frames out of what its channel delivers; those of the kinds in `flowing` as they come."""
 
-    def __init__(self) -> None:
-        self._decoder = frames.Decoder()
+    def __init__(self, flowing: bytes = b"") -> None:
+        self._decoder = frames.Decoder(flowing)
         self._before = bytearray()
         self.greeted = False
 
