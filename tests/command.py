@@ -46,7 +46,7 @@ class Toft:
     def environment(self) -> dict[str, str]:
         mine = {k: v for k, v in os.environ.items() if not k.startswith(("TOFT_", "ANSIBLE_", "XDG_"))}
         here = {f"XDG_{kind}_HOME": str(self.home / kind.lower()) for kind in ("CONFIG", "STATE", "CACHE")}
-        start = {"XDG_RUNTIME_DIR": str(self.warm or self.runtime), "TOFT_WARM": "1" if self.warm else ""}
+        start = {"XDG_RUNTIME_DIR": str(self.warm or self.runtime), "TOFT_WARM": "1" if self.warm else "0"}
         return mine | here | start | self.env
 
     def __call__(

@@ -107,16 +107,20 @@ def test_several_at_once_and_nothing_else_on_the_wire(lab_toft: Toft, lab: Any) 
         assert not stat.S_IMODE(path.lstat().st_mode) & 0o077 or path.is_symlink(), path
 
 
-def test_progress_is_told(lab_toft: Toft) -> None:
+def test_progress_is_told(lab_toft: Toft, lab) -> None:
+    """The command goes on when it has been told what it has said so far."""
     told: list[tuple[float, str | None]] = []
+    node = lab.hosts["n1"]
+    node.run("rm -f /tmp/told")
 
     async def body(session: ClientSession) -> None:
         async def progress(done: float, total: float | None, message: str | None) -> None:
             told.append((done, message))
+            if "8 bytes" in str(message):
+                node.run("touch /tmp/told")
 
-        await session.call_tool(
-            "offload_to", {"node_id": "n1", "command": "echo do this; sleep 2.5"}, progress_callback=progress
-        )
+        command = "echo do this; for i in $(seq 600); do [ -e /tmp/told ] && break; sleep .1; done"
+        await session.call_tool("offload_to", {"node_id": "n1", "command": command}, progress_callback=progress)
 
     talk(lab_toft, body)
     assert [done for done, _ in told] == sorted(done for done, _ in told)

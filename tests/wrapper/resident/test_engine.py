@@ -40,7 +40,7 @@ def sockets(toft: Toft) -> list[Path]:
     return [path for path in (toft.runtime / "toft").glob("e-*") if path.suffix != ".lock"]
 
 
-def test_it_is_off_unless_switched_on(toft: Toft) -> None:
+def test_it_can_be_switched_off(toft: Toft) -> None:
     toft("route", "--declared", "true")
     assert not list(toft.runtime.glob("toft/e-*"))
 

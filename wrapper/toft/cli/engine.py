@@ -17,8 +17,8 @@ ENGINE = """The warm engine: a process of yours that has everything imported, an
 \b
   toft engine status
   toft engine stop
-  export TOFT_WARM=1        switches it on
   toft --cold status        a command without it
+  export TOFT_WARM=0        switches it off
 
 The first command starts it for the next ones; it ends after 15 idle minutes (TOFT_ENGINE_IDLE, in seconds).
 """
@@ -53,7 +53,7 @@ def end(session: Session) -> int:
 
 def text(found: Warmth) -> str:
     if found.told is None:
-        return found.why or "no engine runs; with TOFT_WARM=1 the next command starts one"
+        return found.why or "no engine runs; the next command starts one, unless TOFT_WARM=0 says not to"
     told = found.told
     changed = f"; {told['changed']} has changed, so the next command starts another" if told["changed"] else ""
     return (

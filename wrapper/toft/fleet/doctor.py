@@ -93,7 +93,7 @@ def _engine(fleet: Fleet) -> Check:
     if found.path is None:
         return Check("engine", "warn", f"commands cannot start warm: {found.why}", "export XDG_RUNTIME_DIR=DIR")
     if found.told is None:
-        return Check("engine", "ok", "none runs; TOFT_WARM=1 lets commands start one")
+        return Check("engine", "ok", "none runs; the next command starts one")
     told = found.told
     return Check("engine", "ok", f"process {told['pid']}, {told['served']} served, {told['memory_bytes'] >> 20} MiB")
 

@@ -1,4 +1,4 @@
-"""The command `toft` as it is started: handed to the warm engine if that is switched on (TOFT_WARM=1) and runs.
+"""The command `toft` as it is started: handed to the warm engine if one runs, unless TOFT_WARM=0 says not to.
 
 It also stands in for `ansible-playbook` where ansible_runner starts that for a command which came through the
 engine itself. A start is what this costs, so nothing is imported that is not needed: no typer,
@@ -67,7 +67,7 @@ def start_another(socket_path: str) -> None:
 
 def _cold(words: Sequence[str], environ: MutableMapping[str, str]) -> bool:
     first = next((word for word in words if not word.startswith("-")), "")
-    return environ.get("TOFT_WARM", "") in ("", "0") or "--cold" in words or first in COLD
+    return environ.get("TOFT_WARM", "") == "0" or "--cold" in words or first in COLD
 
 
 def _in_foreground() -> bool:
