@@ -118,9 +118,11 @@ def toft(tmp_path: Path) -> Iterator[Toft]:
 
 
 @pytest.fixture
-def lab_toft(tmp_path: Path, lab: Any) -> Iterator[Toft]:
-    """toft with the lab's inventory."""
+def lab_toft(request: pytest.FixtureRequest, tmp_path: Path, lab: Any) -> Iterator[Toft]:
+    """toft with the lab's inventory, through the warm engine as anybody has it; TOFT_TESTS=cold does without."""
     command = Toft(tmp_path / "home", lab.inventory)
+    if os.environ.get("TOFT_TESTS") != "cold":
+        command.warm = request.getfixturevalue("engine")
     yield command
     command.end()
 

@@ -73,6 +73,33 @@ def test_one_that_is_getting_ready_can_be_stopped(warm: Toft) -> None:
     assert not sockets(warm)
 
 
+def test_a_playbook_with_other_settings_begins_afresh(warm: Toft, tmp_path: Path) -> None:
+    """Through the engine's own door, as ansible_runner starts it, with a setting that was read at the import."""
+    started(warm)
+    (socket,) = sockets(warm)
+    play = tmp_path / "play.yml"
+    play.write_text(
+        "[{hosts: localhost, gather_facts: false, tasks: [{debug: {msg: \"{{ lookup('config', 'DEFAULT_FORKS') }}\"}}]}]"
+    )
+    code = f"import sys; sys.argv[1:] = [{str(play)!r}]; from toft.resident.client import main; "
+    code += f"sys.exit(main('ansible-playbook', {str(socket)!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=warm.environment | {"ANSIBLE_FORKS": "77"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"msg": 77' in done.stdout.replace('"77"', "77")
+
+
+def test_a_server_of_its_own_is_no_worker(warm: Toft) -> None:
+    before = started(warm)["served"]
+    warm("-q", "mcp", given=b"")
+    assert state(warm)["served"] == before + 1, "the question itself"
+
+
 def test_other_surroundings_are_not_served(warm: Toft) -> None:
     before = started(warm)
     warm.env["ANSIBLE_FORKS"] = "7"

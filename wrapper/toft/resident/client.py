@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from types import FrameType, ModuleType
     from typing import Any
 
-COLD = ("mcp", "engine")
-"""Commands that are a process of their own for long."""
+COLD = frozenset({"mcp", "engine"})
+"""Commands that become a process of their own, or ask the engine; a word of another command may be one of them."""
 PASSED_ON = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGWINCH")
 
 
@@ -66,8 +66,7 @@ def start_another(socket_path: str) -> None:
 
 
 def _cold(words: Sequence[str], environ: MutableMapping[str, str]) -> bool:
-    first = next((word for word in words if not word.startswith("-")), "")
-    return environ.get("TOFT_WARM", "") == "0" or "--cold" in words or first in COLD
+    return environ.get("TOFT_WARM", "") == "0" or "--cold" in words or not COLD.isdisjoint(words)
 
 
 def _in_foreground() -> bool:

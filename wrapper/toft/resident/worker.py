@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from toft.warm import door
@@ -39,6 +40,9 @@ def attend(conn: socket.socket, server: Server) -> NoReturn:
             # What is loaded is not what is installed: the client begins by itself, and the next one elsewhere.
             door.send(conn, {"unfit": changed})
             os.kill(os.getppid(), signal.SIGTERM)
+            os._exit(0)
+        if header["kind"] == "ansible-playbook" and (others := _changes(header["environ"], server) - ADJUSTABLE):
+            door.send(conn, {"unfit": ", ".join(sorted(others))})
             os._exit(0)
         _take_on(header, list(descriptors), str(server.path))
         door.send(conn, {"pid": os.getpid()})
@@ -138,21 +142,24 @@ ADJUSTABLE = {
 
 
 def _playbook(server: Server) -> None:
-    """ansible-playbook. Its configuration was read when it was imported; a run with another begins afresh."""
+    """ansible-playbook. Its configuration was read when it was imported."""
     from ansible import constants
     from ansible.cli.playbook import PlaybookCLI
 
-    given = {k: v for k, v in os.environ.items() if k.startswith("ANSIBLE_")}
-    read = server.loaded.settings
-    differs = {k for k in given.keys() | read.keys() if given.get(k) != read.get(k)}
-    if differs - ADJUSTABLE:
-        program = os.path.join(os.path.dirname(sys.executable), "ansible-playbook")
-        os.execv(program, [program, *sys.argv[1:]])
+    differs = _changes(os.environb, server)
     for name, definition in constants.config.get_configuration_definitions().items():
         if differs.intersection(each["name"] for each in definition.get("env") or ()):
             setattr(constants, name, constants.config.get_config_value(name, variables=vars(constants)))
     sys.argv[0] = "ansible-playbook"
     PlaybookCLI.cli_executor(sys.argv)
+
+
+def _changes(environ: Mapping[bytes, bytes], server: Server) -> set[str]:
+    """Names of Ansible's settings that differ from those that it has read; a run with more than the ADJUSTABLE ones
+    begins afresh."""
+    given = {os.fsdecode(k): os.fsdecode(v) for k, v in environ.items() if k.startswith(b"ANSIBLE_")}
+    read = server.loaded.settings
+    return {name for name in given.keys() | read.keys() if given.get(name) != read.get(name)}
 
 
 def _status(server: Server) -> dict[str, Any]:
