@@ -9,7 +9,7 @@ SANITY := $(CURDIR)/build/sanity
 AT_ONCE := -n 3 --dist worksteal
 COLLECTION := collection/ansible_collections/toft/fleet
 
-.PHONY: run test unit lab-test bench lint sanity lab lab-down build clean
+.PHONY: run test unit lab-test molecule bench lint sanity lab lab-down build clean
 .DEFAULT_GOAL := run
 
 $(READY): pyproject.toml
@@ -20,7 +20,7 @@ $(READY): pyproject.toml
 	@touch $@
 
 $(TESTS_READY): $(READY)
-	@$(BIN)/python -m pip --quiet --disable-pip-version-check install --group test --group lint
+	@$(BIN)/python -m pip --quiet --disable-pip-version-check install --group test --group lint --group roles
 	@touch $@
 
 run: $(READY) ## the main job, on this machine as a fleet of one
@@ -34,6 +34,9 @@ unit: $(TESTS_READY)
 
 lab-test: $(TESTS_READY)
 	$(BIN)/python -m pytest $(AT_ONCE) tests/lab tests/faults
+
+molecule: $(TESTS_READY) ## the roles on hosts of the lab (SCENARIO="storage" for some of them)
+	$(BIN)/python -m tests.scenarios $(SCENARIO)
 
 bench: $(TESTS_READY) ## how fast it is: figures, on hosts of this machine
 	$(BIN)/python -m tests.bench.run $(BENCH)

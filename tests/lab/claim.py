@@ -31,7 +31,11 @@ class Owner:
 
     @classmethod
     def current(cls) -> Owner:
-        return cls(os.getpid(), _start_time(os.getpid()) or "")
+        return cls.process(os.getpid())
+
+    @classmethod
+    def process(cls, pid: int) -> Owner:
+        return cls(pid, _start_time(pid) or "")
 
     def alive(self) -> bool:
         return _start_time(self.pid) == self.started

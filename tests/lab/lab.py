@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from tests.lab.claim import read_claims  # noqa: E402
+from tests.lab.claim import Owner, read_claims  # noqa: E402
 from tests.lab.host import FAULTS, Host, build_fault  # noqa: E402
 from tests.lab.laboratory import Lab, light_names, sweep, system_names, take_down  # noqa: E402
 from tests.lab.machine import why_not  # noqa: E402
@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--light", type=int, default=0, metavar="N", help="hosts with sshd alone")
     up.add_argument("--name", metavar="ID", help="the lab's id (1 to 8 of a-z, 0-9)")
     up.add_argument("--keep", action="store_true", help="leave it up until `down`")
+    up.add_argument("--owner", type=int, metavar="PID", help="leave it up until that process has ended and a next `up`")
     up.add_argument("--nat", action="store_true", help="let the hosts out through this machine")
     up.set_defaults(act=_up)
     down = verbs.add_parser("down", help="take labs down: those named, or else all that nobody owns")
@@ -81,11 +82,12 @@ def _up(arguments: argparse.Namespace) -> int:
         light_names(arguments.light),
         lab_id=arguments.name,
         kept=arguments.keep,
+        owner=Owner.process(arguments.owner) if arguments.owner else None,
         nat=arguments.nat,
         sshd_defaults=not arguments.light,
     )
     print(_description(lab, time.monotonic() - began), flush=True)
-    if not arguments.keep:
+    if not arguments.keep and not arguments.owner:
         print("Ctrl-C takes it down.", flush=True)
         asked_to_end.wait()
         lab.down()

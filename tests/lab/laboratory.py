@@ -57,19 +57,21 @@ class Lab:
         *,
         lab_id: str | None = None,
         kept: bool = False,
+        owner: Owner | None = None,
         nat: bool = False,
         sshd_defaults: bool = True,
     ) -> Lab:
         """Bring a lab up: `hosts` under systemd, `light` ones with sshd alone.
 
-        A kept lab stays when this process ends; the next `up` sweeps any other away if it is left behind.
+        A kept lab stays when its owner (this process, unless another is named) ends; the next `up` sweeps any
+        other away if it is left behind.
         `sshd_defaults` False raises MaxSessions and MaxStartups, for tests of load.
         """
         install_missing()
         sweep()
         image = rootfs()
         named = [(name, "systemd") for name in hosts] + [(name, "light") for name in light]
-        claim = stake(lab_id, named, None if kept else Owner.current(), nat=nat, sshd_defaults=sshd_defaults)
+        claim = stake(lab_id, named, None if kept else owner or Owner.current(), nat=nat, sshd_defaults=sshd_defaults)
         lab = cls(claim)
         try:
             lab._make(image)

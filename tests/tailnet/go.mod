@@ -1,0 +1,5 @@
+module toft/tests/tailnet
+
+go 1.26
+
+require tailscale.com v1.98.10
