@@ -1,0 +1,36 @@
+"""A control server for one lab: `python -m tests.tailnet.control LAB`.
+
+It listens on the lab's own address and lives in the lab's control group, so it ends with the lab. The auth key that it
+takes is in LAB/tailnet.key, and programs of the right version are in the directory that is printed.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from pathlib import Path
+
+from tests.lab.cgroup import Cgroup
+from tests.lab.laboratory import Lab
+from tests.lab.processes import await_line, start_in
+from tests.tailnet.programs import programs
+
+PORT = 8080
+DOMAIN = "lab.test"
+
+
+def start(lab: Lab) -> Path:
+    """The directory of the programs; the server listens when this returns."""
+    built = programs()
+    key = lab.directory / "tailnet.key"
+    key.touch(mode=0o600)
+    key.write_text(f"tskey-auth-{secrets.token_hex(16)}\n")
+    log = lab.directory / "control.log"
+    argv = [str(built / "control"), f"{lab.claim.gateway}:{PORT}", str(key), DOMAIN]
+    start_in(Cgroup(f"{lab.claim.cgroup}/control"), argv, log)
+    await_line(log, "control listens")
+    return built
+
+
+if __name__ == "__main__":
+    print(start(Lab.attach(sys.argv[1])))
