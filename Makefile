@@ -8,6 +8,7 @@ SANITY := $(CURDIR)/build/sanity
 # Several tests at a time, with hosts of their own: they wait more often than they work.
 AT_ONCE := -n 3 --dist worksteal
 COLLECTION := collection/ansible_collections/toft/fleet
+ROLE_SCRIPTS := $(wildcard $(COLLECTION)/roles/*/files/* $(COLLECTION)/extensions/molecule/*/*.sh)
 
 .PHONY: run test unit lab-test molecule bench lint sanity lab lab-down build clean
 .DEFAULT_GOAL := run
@@ -43,9 +44,10 @@ bench: $(TESTS_READY) ## how fast it is: figures, on hosts of this machine
 
 lint: $(TESTS_READY) ## types, style, shell, YAML
 	$(BIN)/ruff check .
-	$(BIN)/mypy wrapper collection $(filter-out tests/lab/test_%,$(wildcard tests/lab/*.py))
-	$(BIN)/yamllint --strict inventories playbooks/ $(COLLECTION)/galaxy.yml
-	$(BIN)/shellcheck $(COLLECTION)/plugins/plugin_utils/*.sh wrapper/*.sh .ci/run
+	$(BIN)/mypy wrapper collection tests/scenarios.py $(wildcard tests/tailnet/*.py) $(filter-out tests/lab/test_%,$(wildcard tests/lab/*.py))
+	$(BIN)/yamllint --strict inventories playbooks/ roles/ $(COLLECTION)/extensions $(COLLECTION)/galaxy.yml
+	cd $(COLLECTION) && PATH="$(CURDIR)/$(BIN):$$PATH" $(CURDIR)/$(BIN)/ansible-lint --offline --quiet --profile production roles playbooks extensions
+	$(BIN)/shellcheck $(COLLECTION)/plugins/plugin_utils/*.sh $(ROLE_SCRIPTS) wrapper/*.sh .ci/run
 
 sanity: $(TESTS_READY) ## what Ansible asks of a collection
 	rm -rf $(SANITY)
