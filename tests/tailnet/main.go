@@ -27,7 +27,6 @@ func main() {
 	host, _, _ := strings.Cut(address, ":")
 	server := &testcontrol.Server{
 		ExplicitBaseURL:  "http://" + address,
-		RequireAuth:      true,
 		RequireAuthKey:   strings.TrimSpace(string(key)),
 		MagicDNSDomain:   domain,
 		DNSConfig:        &tailcfg.DNSConfig{Proxied: true, Domains: []string{domain}},
