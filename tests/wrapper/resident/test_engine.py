@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -78,9 +79,8 @@ def test_a_playbook_with_other_settings_begins_afresh(warm: Toft, tmp_path: Path
     started(warm)
     (socket,) = sockets(warm)
     play = tmp_path / "play.yml"
-    play.write_text(
-        "[{hosts: localhost, gather_facts: false, tasks: [{debug: {msg: \"{{ lookup('config', 'DEFAULT_FORKS') }}\"}}]}]"
-    )
+    task = {"debug": {"msg": "{{ lookup('config', 'DEFAULT_FORKS') }}"}}
+    play.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
     code = f"import sys; sys.argv[1:] = [{str(play)!r}]; from toft.resident.client import main; "
     code += f"sys.exit(main('ansible-playbook', {str(socket)!r}))"
     done = subprocess.run(
