@@ -23,8 +23,7 @@ def warm(tmp_path: Path) -> Iterator[Toft]:
     command = Toft(tmp_path / "home")
     command.warm = command.runtime
     yield command
-    command("engine", "stop")
-    until(lambda: state(command) is None, what="the engine's end")
+    until(lambda: command("engine", "stop").returncode == 0 and state(command) is None, what="the engine's end")
     command.end()
 
 
