@@ -30,6 +30,8 @@ class Toft:
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
     runtime: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="toft-")))
     """Where its SSH masters have their sockets: short, as those must be, and of this test alone."""
+    warm: Path | None = None
+    """Where the warm engine that it goes through has its socket, and its masters theirs; none, it starts cold."""
 
     def argv(self, *words: str) -> list[str]:
         return [TOFT, *(["-i", str(self.inventory)] if self.inventory else []), *words]
@@ -44,7 +46,8 @@ class Toft:
     def environment(self) -> dict[str, str]:
         mine = {k: v for k, v in os.environ.items() if not k.startswith(("TOFT_", "ANSIBLE_", "XDG_"))}
         here = {f"XDG_{kind}_HOME": str(self.home / kind.lower()) for kind in ("CONFIG", "STATE", "CACHE")}
-        return mine | here | {"XDG_RUNTIME_DIR": str(self.runtime)} | self.env
+        start = {"XDG_RUNTIME_DIR": str(self.warm or self.runtime), "TOFT_WARM": "1" if self.warm else "0"}
+        return mine | here | start | self.env
 
     def __call__(
         self, *words: str, given: bytes | None = None, timeout: float = 120, cwd: Path | None = None
@@ -92,6 +95,20 @@ class Toft:
         shutil.rmtree(self.runtime)
 
 
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A warm engine that runs for the tests of this process."""
+    command = Toft(tmp_path_factory.mktemp("engine"))
+    command.warm = command.runtime
+    command("route", "--declared", "true")
+    until(lambda: command("engine", "status").returncode == 0, what="the engine")
+    pid = command.json("engine", "status")["engine"]["pid"]
+    yield command.runtime
+    command("engine", "stop")
+    until(lambda: not Path(f"/proc/{pid}").exists(), what="the engine's end")
+    command.end()
+
+
 @pytest.fixture
 def toft(tmp_path: Path) -> Iterator[Toft]:
     """toft without an inventory: this machine is the fleet."""
@@ -101,9 +118,11 @@ def toft(tmp_path: Path) -> Iterator[Toft]:
 
 
 @pytest.fixture
-def lab_toft(tmp_path: Path, lab: Any) -> Iterator[Toft]:
-    """toft with the lab's inventory."""
+def lab_toft(request: pytest.FixtureRequest, tmp_path: Path, lab: Any) -> Iterator[Toft]:
+    """toft with the lab's inventory, through the warm engine as anybody has it; TOFT_TESTS=cold does without."""
     command = Toft(tmp_path / "home", lab.inventory)
+    if os.environ.get("TOFT_TESTS") != "cold":
+        command.warm = request.getfixturevalue("engine")
     yield command
     command.end()
 

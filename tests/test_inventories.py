@@ -24,9 +24,7 @@ def fleet(
     command = [str(Path(sys.executable).with_name("ansible-inventory")), "--list", "-i"]
     home = str(tmp_path_factory.mktemp("home"))
     env = {"PATH": os.environ["PATH"], "HOME": home, "LC_ALL": "C.UTF-8"}
-    run = subprocess.run(
-        [*command, str(ROOT / "inventories" / request.param)], capture_output=True, text=True, env=env
-    )
+    run = subprocess.run([*command, str(ROOT / "inventories" / request.param)], capture_output=True, text=True, env=env)
     return CASES[request.param], run
 
 

@@ -2,8 +2,9 @@
 # The main job on the embedded default: this machine as a fleet of one. No SSH, no root, no configuration.
 set -eu
 mine=$(mktemp -d)
-trap 'rm -rf "$mine"' EXIT
-export XDG_CONFIG_HOME="$mine/config" XDG_STATE_HOME="$mine/state" TOFT_INVENTORY=''
+trap '"${TOFT:-toft}" -q engine stop; rm -rf "$mine"' EXIT
+mkdir -m 700 "$mine/run"
+export XDG_CONFIG_HOME="$mine/config" XDG_STATE_HOME="$mine/state" XDG_RUNTIME_DIR="$mine/run" TOFT_INVENTORY=''
 show() { # the command line as one would type it, and as it is run
   printf '\n$ %s\n' "$1"
   shift

@@ -1,6 +1,6 @@
 """`make bench`: what toft costs, on lab hosts of this machine. Figures to read, never to pass or fail.
 
-    python -m tests.bench.run [NAME]…    all, or those named
+python -m tests.bench.run [NAME]…    all, or those named
 """
 
 from __future__ import annotations

@@ -197,10 +197,11 @@ class Node:
 
 def holds(pid: int, inode: int) -> bool:
     """Whether a process has that file open."""
-    for link in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(OSError):
-            if link.stat().st_ino == inode and link.resolve().name == "lock":
-                return True
+    with contextlib.suppress(OSError):  # it may end meanwhile
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if link.stat().st_ino == inode and link.resolve().name == "lock":
+                    return True
     return False
 
 

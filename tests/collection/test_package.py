@@ -80,13 +80,11 @@ def test_the_archive_holds_every_file_of_the_collection(archive: Path) -> None:
 def test_the_wheel_holds_the_command_and_the_collection(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         held = set(archive.namelist())
-        entry_points = archive.read(
-            next(name for name in held if name.endswith("/entry_points.txt"))
-        ).decode()
+        entry_points = archive.read(next(name for name in held if name.endswith("/entry_points.txt"))).decode()
     expected = {f"ansible_collections/toft/fleet/{name}" for name in source_files(COLLECTION)}
     expected |= {f"toft/{name}" for name in source_files(ROOT / "wrapper/toft")}
     assert {name for name in held if ".dist-info/" not in name} == expected
-    assert "toft = toft.cli.main:main" in entry_points
+    assert "toft = toft.resident.client:main" in entry_points
 
 
 def test_the_wheel_and_the_collection_have_one_version(wheel: Path) -> None:
@@ -159,9 +157,7 @@ def test_shared_options_are_documented_as_the_actions_take_them(name: str) -> No
 def test_the_facts_are_documented_one_by_one(documentation: dict[str, dict[str, Any]]) -> None:
     from ansible_collections.toft.fleet.plugins.module_utils.load import Load
 
-    facts = documentation["toft.fleet.load_facts"]["return"]["ansible_facts"]["contains"]["toft_load"][
-        "contains"
-    ]
+    facts = documentation["toft.fleet.load_facts"]["return"]["ansible_facts"]["contains"]["toft_load"]["contains"]
     assert set(facts) == set(Load().to_dict())
 
 

@@ -148,6 +148,19 @@ def test_a_changed_host_key_and_a_reused_address_are_refused(lab_toft: Toft, lab
     assert misroutes == 0
 
 
+def test_a_master_that_outlived_its_node_is_replaced(lab_toft: Toft, lab) -> None:
+    """Promise 7: the node was restarted under an open connection."""
+    assert lab_toft("offload", "n1", "true").returncode == 0
+    lab.hosts["n1"].power_cut()
+    lab.hosts["n1"].boot()
+    begun = time.monotonic()
+    done = lab_toft("offload", "n1", "echo", "again")
+    took = time.monotonic() - begun
+    assert (done.returncode, done.stdout) == (0, b"again\n"), done.stderr
+    figure(7, f"the first command after a node's power cut and start: {took:.1f} s")
+    assert took <= 10
+
+
 CAUSES = {
     "sshd down": ("without_sshd", {}, "refused"),
     "port closed": ("close_port", {}, "refused"),

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 import subprocess
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
-import mcp_types
 import pytest
-from mcp import ClientSession, StdioServerParameters, stdio_client
+from mcp import ClientSession
 
-from tests.command import TOFT, Toft, until
+from tests.agent import ASKED, audit, call, refused, talk
+from tests.command import Toft, until
 from tests.faults.report import figure
 
 NAMES = {
@@ -29,48 +27,6 @@ NAMES = {
     "parallel_execute",
     "sync",
 }
-ASKED: list[str] = []
-
-
-def talk(toft: Toft, body: Callable[[ClientSession], Awaitable[Any]], answer: str | None = None) -> Any:
-    """One session with the server; `answer` is what the person says when asked (None: the client cannot ask)."""
-
-    async def person(context: Any, params: Any) -> mcp_types.ElicitResult:
-        ASKED.append(params.message)
-        content = {"allow": answer == "accept"} if answer != "decline" else None
-        return mcp_types.ElicitResult(action="decline" if answer == "decline" else "accept", content=content)
-
-    async def main() -> Any:
-        words = ["-i", str(toft.inventory), "mcp"]
-        server = StdioServerParameters(command=TOFT, args=words, env=toft.environment, cwd=toft.home.parent)
-        with open(os.devnull, "w") as silent:
-            async with stdio_client(server, errlog=silent) as (reader, writer):
-                extra: dict[str, Any] = {"elicitation_callback": person} if answer else {}
-                async with ClientSession(reader, writer, **extra) as session:
-                    await session.initialize()
-                    return await body(session)
-
-    ASKED.clear()
-    return anyio.run(main)
-
-
-async def call(session: ClientSession, tool: str, **given: Any) -> dict[str, Any]:
-    """The structured answer of a tool that did not fail."""
-    result = await session.call_tool(tool, given)
-    assert not result.is_error, result.content
-    return dict(result.structured_content)
-
-
-async def refused(session: ClientSession, tool: str, **given: Any) -> str:
-    result = await session.call_tool(tool, given)
-    assert result.is_error, result.structured_content
-    return str(result.content[0].text)
-
-
-def audit(toft: Toft) -> list[dict[str, Any]]:
-    path = toft.home / "state/toft/mcp-audit.jsonl"
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def running(host: Any, pattern: str) -> bool:
@@ -151,16 +107,20 @@ def test_several_at_once_and_nothing_else_on_the_wire(lab_toft: Toft, lab: Any) 
         assert not stat.S_IMODE(path.lstat().st_mode) & 0o077 or path.is_symlink(), path
 
 
-def test_progress_is_told(lab_toft: Toft) -> None:
+def test_progress_is_told(lab_toft: Toft, lab) -> None:
+    """The command goes on when it has been told what it has said so far."""
     told: list[tuple[float, str | None]] = []
+    node = lab.hosts["n1"]
+    node.run("rm -f /tmp/told")
 
     async def body(session: ClientSession) -> None:
         async def progress(done: float, total: float | None, message: str | None) -> None:
             told.append((done, message))
+            if "8 bytes" in str(message):
+                node.run("touch /tmp/told")
 
-        await session.call_tool(
-            "offload_to", {"node_id": "n1", "command": "echo do this; sleep 2.5"}, progress_callback=progress
-        )
+        command = "echo do this; for i in $(seq 600); do [ -e /tmp/told ] && break; sleep .1; done"
+        await session.call_tool("offload_to", {"node_id": "n1", "command": command}, progress_callback=progress)
 
     talk(lab_toft, body)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
@@ -258,6 +218,48 @@ def test_cancelling_before_the_start_starts_nothing(lab_toft: Toft, lab: Any) ->
 
     talk(lab_toft, body)
     assert lab.hosts["n1"].run("test -e /tmp/too-late").returncode == 1
+
+
+@pytest.mark.parametrize("policy", ["", "rules:\n- {decision: deny, nodes: [nobody]}\n"], ids=["plain", "by node"])
+def test_cancelling_at_any_moment_is_prompt(lab_toft: Toft, lab: Any, policy: str) -> None:
+    """While toft is still looking for a node, and while the job is being started: at 12 moments of a call."""
+    path = lab_toft.home / "config/toft/mcp-policy.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(policy)
+    node = lab.hosts["n1"]
+    took: list[float] = []
+
+    node.run("rm -f /tmp/begun-*")
+
+    async def cancelled(session: ClientSession, after: float) -> None:
+        before = ended(lab_toft)
+        command = f"touch /tmp/begun-{len(took)}; sleep 307"
+        with anyio.move_on_after(after):
+            await session.call_tool("offload_to", {"node_id": "n1", "command": command})
+        begun = time.monotonic()
+        with anyio.fail_after(30):
+            while ended(lab_toft) == before:
+                await anyio.sleep(0.01)
+        took.append(time.monotonic() - begun)
+
+    async def body(session: ClientSession) -> None:
+        await call(session, "offload_to", node_id="n1", command="true")
+        for number in range(12):
+            await cancelled(session, 0.05 + number * 0.2)
+
+    talk(lab_toft, body)
+    jobs = lab_toft.jobs()[:-1]
+    assert {job["state"] for job in jobs} <= {"not_started", "signaled"}
+    assert not running(node, "^sleep 307")
+    for job in jobs:  # what the records say has never started has left nothing behind
+        begun = node.run(job["command"][0].replace("touch", "test -e").partition(";")[0]).returncode == 0
+        assert job["state"] == "signaled" or not begun
+    took.sort()
+    figure(43, f"cancelled at 12 moments around the start: done after {took[6]:.2f} s, at most {took[-1]:.2f} s")
+
+
+def ended(toft: Toft) -> int:
+    return sum(line["event"] == "end" for line in audit(toft)) if (toft.home / "state/toft").exists() else 0
 
 
 def test_a_client_that_goes_away_leaves_the_job_running(lab_toft: Toft, lab: Any) -> None:
@@ -386,6 +388,68 @@ def test_the_owners_policy_by_node_and_group(lab_toft: Toft) -> None:
     done = lab_toft("mcp", given=b"")
     assert done.returncode == 2
     assert f"{path}:2: ".encode() in done.stderr
+
+
+AROUND = """\
+rules:
+- {decision: deny, programs: [rm], reason: nothing is removed here}
+- {decision: ask, programs: [git], subcommands: [push], reason: it is published}
+- {decision: deny, nodes: [workers], reason: n3 is not for this}
+"""
+HOSTILE: list[tuple[str, dict[str, Any]]] = [
+    ("cluster_bash", {"command": "bash -lc 'rm precious'", "on": "n1"}),
+    ("cluster_bash", {"command": "echo precious | xargs -I{} sh -c 'rm {}'", "on": "n1"}),
+    ("cluster_bash", {"command": "env -S'rm precious'", "on": "n1"}),
+    ("cluster_bash", {"command": "sh <<E\nrm precious\nE", "on": "n1"}),
+    ("cluster_bash", {"command": "echo cm0gcHJlY2lvdXMK | base64 -d | sh", "on": "n1"}),
+    ("cluster_bash", {"command": "X=r; Y=m; $X$Y precious", "on": "n1"}),
+    ("cluster_bash", {"command": "R? precious; /bin/r[m] precious", "on": "n1"}),
+    ("cluster_bash", {"command": "RM precious", "on": "n1"}),
+    ("cluster_bash", {"command": "rm\u200b precious || \uff52\uff4d precious", "on": "n1"}),
+    ("cluster_bash", {"command": 'awk \'BEGIN{print "x" | "rm precious"}\'', "on": "n1"}),
+    ("cluster_bash", {"command": "git -c alias.z='!rm precious' z", "on": "n1"}),
+    ("cluster_bash", {"command": "python3 - <<E\nimport os; os.unlink('precious')\nE", "on": "n1"}),
+    ("cluster_bash", {"command": "git --work-tree x push origin", "on": "n1"}),
+    ("cluster_bash", {"command": "git $(echo push)", "on": "n1"}),
+    ("cluster_bash", {"command": "alias z=rm; z precious", "on": "n1"}),
+    ("cluster_bash", {"command": "ln -s /bin/rm z; ./z precious", "on": "n1"}),
+    ("cluster_bash", {"command": "git log", "env": {"GIT_PAGER": "rm precious"}, "on": "n1"}),
+    ("offload_to", {"node_id": "n1", "command": "nohup setsid rm precious &"}),
+    ("parallel_execute", {"commands": ["true", "timeout 5 rm precious"], "on": "n1"}),
+    ("offload_to", {"node_id": "n3", "command": "true"}),
+    ("cluster_bash", {"command": "true", "on": "work*"}),
+    ("cluster_bash", {"command": "true", "on": "all:!n1:!n2"}),
+    ("parallel_execute", {"commands": ["true"], "on": "n[3]"}),
+    ("sync", {"on": "n3"}),
+    ("sync", {}),
+]
+
+
+def test_twenty_ways_around_the_owners_policy(lab_toft: Toft, lab: Any) -> None:
+    """A client that cannot ask, told by a log to remove a file, to publish, and to use a node that is not for it."""
+    path = lab_toft.home / "config/toft/mcp-policy.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(AROUND)
+    for host in lab.hosts.values():
+        host.run("touch /home/fleet/precious; chown fleet /home/fleet/precious")
+    foreign = lab_toft("offload", "--detach", "n1", "sleep", "308").stdout.decode().strip()
+
+    async def body(session: ClientSession) -> None:
+        for tool, given in HOSTILE:
+            said = await refused(session, tool, **given)
+            assert "is refused" in said, (given, said)
+        for name in ("N3", "n3 ", "-n3"):
+            assert "is refused" not in await refused(session, "offload_to", node_id=name, command="true")
+        assert "not started in this session" in await refused(session, "job_kill", job_id=foreign)
+        assert (await call(session, "route_command", command="rm precious"))["node"]
+
+    talk(lab_toft, body)
+    assert [job["state"] for job in lab_toft.jobs() if job["state"] != "not_started"] == ["running"]
+    assert all(host.run("test -e /home/fleet/precious").returncode == 0 for host in lab.hosts.values())
+    lines = audit(lab_toft)
+    assert not [line for line in lines if line["event"] == "started"]
+    figure(43, f"{len(HOSTILE)} ways around the owner's policy: all refused, 0 begun, all written down")
+    assert lab_toft("kill", foreign).returncode == 0
 
 
 def test_several_commands_in_one_call(lab_toft: Toft, lab: Any) -> None:

@@ -8,6 +8,8 @@ import random
 import signal
 import time
 
+import pytest
+
 from tests.command import Toft, until
 from tests.faults.report import figure
 
@@ -135,3 +137,43 @@ def test_one_way_loss_while_starting_never_starts_twice(lab_toft: Toft, lab) -> 
     doubles = [name for name, hosts in marks.items() if len(hosts) > 1]
     figure(3, f"12 commands while one node's answers were lost for 6 s: {len(marks)} ran, {len(doubles)} of them twice")
     assert doubles == []
+
+
+def overlap_of(marks: str) -> tuple[int, int]:
+    """The most commands that ran at once by their own marks (`+ NANOSECONDS`, `- NANOSECONDS`), and how many ran."""
+    events = sorted((int(at), 1 if sign == "+" else -1) for sign, at in map(str.split, marks.splitlines()))
+    most = now = 0
+    for _, change in events:
+        now += change
+        most = max(most, now)
+    return most, sum(change > 0 for _, change in events)
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_two_controllers_at_once_respect_the_slots_of_a_node(lab_toft: Toft, lab, tmp_path, slots: int) -> None:
+    """Promise 19: two persons' toft, each with records of its own, ask the same two nodes in the same moment."""
+    other = Toft(tmp_path / "other", lab.inventory)
+    try:
+        for each in (lab_toft, other):
+            each("exec", "n1,n2", "true")
+        prepared(lab, "/tmp/slots")
+        mark = "echo {sign} $(date +%s%N) >> /tmp/slots/marks"
+        words = [f"{mark.format(sign='+')}; sleep 0.4; {mark.format(sign='-')}; : {n}" for n in range(12)]
+        asked = ["--json", "parallel", "--on", "n1,n2", "--slots", str(slots), "--independent", *words]
+        begun = time.monotonic()
+        both = [each.begin(*asked) for each in (lab_toft, other)]
+        told = [json.loads(process.communicate(timeout=180)[0]) for process in both]
+        seconds = time.monotonic() - begun
+    finally:
+        other.end()
+    seen = [overlap_of(lab.hosts[name].run("cat /tmp/slots/marks").stdout) for name in ("n1", "n2")]
+    ran = [sum(job["state"] == "exited" and job["exit_code"] == 0 for job in one["jobs"]) for one in told]
+    figure(
+        19,
+        f"two controllers, 12 commands each, 2 nodes with {slots} slot{'s' * (slots > 1)}: at most "
+        f"{max(most for most, _ in seen)} at once on a node, {sum(count for _, count in seen)} runs of 24, "
+        f"walls {told[0]['wall_s']:.1f} and {told[1]['wall_s']:.1f} s of {seconds:.1f} s",
+    )
+    assert ran == [12, 12]
+    assert sum(count for _, count in seen) == 24
+    assert max(most for most, _ in seen) <= slots

@@ -58,9 +58,7 @@ def inventory(
                     " -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes"
                 ),
             },
-            "hosts": {
-                host.name: {"ansible_host": host.address, **variables.get(host.name, {})} for host in hosts
-            },
+            "hosts": {host.name: {"ansible_host": host.address, **variables.get(host.name, {})} for host in hosts},
             "children": {
                 "builders": {"hosts": {host.name: None for host in hosts[:half]}},
                 "workers": {"hosts": {host.name: None for host in hosts[half:]}},

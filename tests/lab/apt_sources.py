@@ -67,9 +67,7 @@ def parse_deb822(text: str) -> Iterator[AptSource]:
                 yield AptSource(uri, suite, components, signed)
 
 
-def choose_suite(
-    sources: Sequence[AptSource], release: Path = Path("/etc/os-release")
-) -> tuple[str, list[AptSource]]:
+def choose_suite(sources: Sequence[AptSource], release: Path = Path("/etc/os-release")) -> tuple[str, list[AptSource]]:
     """The preferred Debian release if this machine's mirrors have it, else the machine's own release.
 
     Its security and update suites come along.

@@ -181,13 +181,13 @@ class Body:
         """Run a tool of this machine in the host's network."""
         return call("nsenter", f"--net=/run/netns/{self.netns}", *argv)
 
-    def ssh(
-        self, *command: str, user: str = "fleet", timeout: float = 60
-    ) -> subprocess.CompletedProcess[str]:
+    def ssh(self, *command: str, user: str = "fleet", timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """A command by ssh as the lab's files say, host key checking included."""
+        return attempt(*self.ssh_argv(*command, user=user), timeout=timeout)
+
+    def ssh_argv(self, *command: str, user: str = "fleet") -> list[str]:
         config = str(self.claim.directory / "ssh_config")
-        options = ("-F", config, "-o", "BatchMode=yes", "-l", user)
-        return attempt("ssh", *options, "--", self.name, *command, timeout=timeout)
+        return ["ssh", "-F", config, "-o", "BatchMode=yes", "-l", user, "--", self.name, *command]
 
     def listening_ports(self) -> set[int]:
         """TCP ports that something on the host listens on, read from outside."""

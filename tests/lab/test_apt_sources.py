@@ -37,9 +37,7 @@ def test_deb822_stanzas() -> None:
 
 
 def test_one_line_entries() -> None:
-    text = (
-        "# deb http://no.test x main\ndeb [arch=amd64 signed-by=/k] http://a.test noble main universe # hm\n"
-    )
+    text = "# deb http://no.test x main\ndeb [arch=amd64 signed-by=/k] http://a.test noble main universe # hm\n"
     assert list(parse_lines(text)) == [AptSource("http://a.test", "noble", ("main", "universe"), "/k")]
     assert AptSource("http://a.test", "noble", ("main",), None).line() == "deb http://a.test noble main"
 
@@ -60,9 +58,7 @@ def test_sources_are_read_from_both_kinds_of_file_and_through_a_mirror_list(tmp_
         (["noble", "noble-updates", "noble-backports"], ("noble", 2)),
     ],
 )
-def test_preferred_release_else_the_machines_own(
-    tmp_path: Path, suites: list[str], chosen: tuple[str, int]
-) -> None:
+def test_preferred_release_else_the_machines_own(tmp_path: Path, suites: list[str], chosen: tuple[str, int]) -> None:
     release = tmp_path / "os-release"
     release.write_text("NAME=x\nVERSION_CODENAME=noble\n")
     sources = [AptSource("http://a.test", suite, ("main",), None) for suite in suites]

@@ -58,9 +58,7 @@ def test_dead_name_service(n1: Host) -> None:
     assert n1.run("timeout 0.5 getent hosts some.name.test").returncode == 2
 
 
-@pytest.mark.parametrize(
-    ("shell", "say"), [("fish", "$FISH_VERSION"), ("tcsh", "$tcsh"), ("zsh", "$ZSH_VERSION")]
-)
+@pytest.mark.parametrize(("shell", "say"), [("fish", "$FISH_VERSION"), ("tcsh", "$tcsh"), ("zsh", "$ZSH_VERSION")])
 def test_login_shells(n1: Host, shell: str, say: str) -> None:
     with n1.login_shell(f"/usr/bin/{shell}"):
         assert n1.ssh(f"echo {say}").stdout.strip()

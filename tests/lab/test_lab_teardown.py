@@ -90,9 +90,7 @@ def _session(process: Path) -> int | None:
 
 def test_sweep_spares_what_is_owned_or_kept(lab: Lab) -> None:
     command = [sys.executable, str(COMMAND_LINE)]
-    subprocess.run(
-        [*command, "up", "--light", "1", "--name", "kept", "--keep"], check=True, capture_output=True
-    )
+    subprocess.run([*command, "up", "--light", "1", "--name", "kept", "--keep"], check=True, capture_output=True)
     try:
         assert not {"kept", lab.id} & set(sweep())
         assert knock(Lab.attach("kept").hosts["h1"].address) == "banner"

@@ -57,10 +57,15 @@ def test_loss_is_what_it_says(n1: Host, n2: Host) -> None:
 
 
 def test_delay_adds_to_every_round_trip(n1: Host) -> None:
-    assert connect_time(n1.address) < 0.1
+    assert quickest(n1.address) < 0.1
     with n1.delay(200):
-        assert 0.2 <= connect_time(n1.address) < 1  # two round trips if the neighbour must be found first
-    assert connect_time(n1.address) < 0.1
+        assert 0.2 <= quickest(n1.address) < 1  # two round trips if the neighbour must be found first
+    assert quickest(n1.address) < 0.1
+
+
+def quickest(address: str) -> float:
+    """Of five connections: a busy machine keeps some waiting."""
+    return min(connect_time(address) for _ in range(5))
 
 
 def test_delay_takes_effect_on_open_connections(n1: Host) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import random
 import re
 import struct
 import subprocess
@@ -167,3 +170,71 @@ def synced(toft: Toft, tree: Path) -> dict[str, Any]:
     (told,) = json.loads(toft("--json", "sync", "n1", cwd=tree).stdout)["nodes"]
     assert told["error"] is None, told
     return dict(told)
+
+
+def on_a_terminal(toft: Toft, tree: Path, *words: str) -> tuple[str, str]:
+    """stdout, and what a terminal as stderr gets."""
+    ours, theirs = pty.openpty()
+    process = toft.begin(*words, cwd=tree, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    try:
+        while chunk := os.read(ours, 65536):
+            shown += chunk
+    except OSError:
+        pass  # the other side is closed
+    os.close(ours)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, shown
+    return out.decode(), shown.decode()
+
+
+@pytest.mark.parametrize("words", [("sync", "n1"), ("offload", "n1", "true")], ids=["sync", "offload"])
+def test_a_long_first_sync_says_how_far_it_is(lab_toft: Toft, lab: Lab, tree: Path, words: tuple[str, ...]) -> None:
+    lab_toft("exec", "n1", "true")
+    lab_toft.env["TERM"] = "xterm"
+    for number in range(3):
+        (tree / f"large{number}").write_bytes(random.Random(number).randbytes(1_500_000))
+    with lab.hosts["n1"].rate(10):
+        _, shown = on_a_terminal(lab_toft, tree, *words)
+    drawn = [line for line in re.split(r"\r\x1b\[K|\r\n", shown) if "sync to n1:" in line]
+    counts = [int(found[1]) for line in drawn if (found := re.search(r"(\d+) of \d+ files", line))]
+    assert len(counts) > 3
+    assert counts == sorted(counts)
+    assert any(re.search(r"\d+ of \d+ files, [0-9.]+ MB of 4\.\d MB, [0-9.]+ [KM]B/s", line) for line in drawn), drawn
+    assert shown.rpartition("sync to n1:")[2].partition("\r")[2].startswith("\x1b[K"), "the last line is taken away"
+
+
+@pytest.mark.parametrize("quiet", [(), ("-q",)])
+def test_off_a_terminal_or_quiet_only_the_end_is_said(
+    lab_toft: Toft, lab: Lab, tree: Path, quiet: tuple[str, ...]
+) -> None:
+    lab_toft("exec", "n1", "true")
+    lab_toft.env["TERM"] = "xterm"
+    (tree / "large").write_bytes(random.Random(9).randbytes(3_000_000))
+    with lab.hosts["n1"].rate(10):
+        if quiet:
+            out, err = on_a_terminal(lab_toft, tree, *quiet, "sync", "n1")
+        else:
+            done = lab_toft("sync", "n1", cwd=tree)
+            out, err = done.stdout.decode(), done.stderr.decode()
+    assert re.fullmatch(r"\d+ files, 3\.\d MB to n1 in [0-9.]+ s\n", out)
+    assert err == ""
+
+
+def test_mirrors_are_listed_and_forgotten(lab_toft: Toft, tree: Path) -> None:
+    lab_toft("sync", "n1,n2", cwd=tree)
+    mirrors = lab_toft.json("sync", "--list", "n1,n2", cwd=tree)["mirrors"]
+    assert [mirror["node"] for mirror in mirrors] == ["n1", "n2"]
+    assert {mirror["root"] for mirror in mirrors} == {str(tree)}
+    assert all(mirror["bytes"] > 0 and not mirror["busy"] for mirror in mirrors)
+    job = lab_toft("offload", "--detach", "n1", "sleep", "60", cwd=tree).stdout.decode().strip()
+    refused = lab_toft("sync", "n1,n2", "--forget", ".", cwd=tree)
+    assert refused.returncode == 1
+    assert refused.stdout.decode() == f"n2: {mirrors[1]['name']} removed\n"
+    assert "is in use" in refused.stderr.decode()
+    lab_toft("kill", job, "--signal", "KILL")
+    lab_toft("wait", job)
+    done = lab_toft("sync", "--forget", mirrors[0]["name"], cwd=tree)
+    assert (done.returncode, done.stdout.decode()) == (0, f"n1: {mirrors[0]['name']} removed\n")
+    assert lab_toft.json("sync", "--list", "n1,n2", cwd=tree) == {"mirrors": []}

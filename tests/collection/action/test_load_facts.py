@@ -54,9 +54,7 @@ def ansible(hosts: Path, pattern: str, options: dict[str, Any] | None = None, *m
     env["PATH"] = f"{BIN}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=env)
     results = {}
-    for host, state, told in re.findall(
-        r"^(\S+) \| ([A-Z!]+) => (\{.*?^\})$", done.stdout, re.MULTILINE | re.DOTALL
-    ):
+    for host, state, told in re.findall(r"^(\S+) \| ([A-Z!]+) => (\{.*?^\})$", done.stdout, re.MULTILINE | re.DOTALL):
         results[host] = {"state": state, **json.loads(told)}
     assert results, done.stderr
     return results
@@ -82,9 +80,7 @@ def test_each_host_has_its_own_facts(hosts: Path) -> None:
 
 def test_options(hosts: Path) -> None:
     told = load(
-        ansible(hosts, "plain", {"paths": ["/", "/tmp"], "interval": 0.5, "commands": ["true", "nosuch"]})[
-            "plain"
-        ]
+        ansible(hosts, "plain", {"paths": ["/", "/tmp"], "interval": 0.5, "commands": ["true", "nosuch"]})["plain"]
     )
     assert [disk["path"] for disk in told["disks"]] == ["/", "/tmp"]
     assert told["interval_s"] == 0.5

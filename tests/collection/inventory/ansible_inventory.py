@@ -60,15 +60,6 @@ def fake_tailscale(directory: Path, script: str) -> Path:
 
 def examples(plugin: str) -> list[str]:
     """The EXAMPLES of a plugin, one configuration each."""
-    source = (
-        ROOT
-        / "collection"
-        / "ansible_collections"
-        / "toft"
-        / "fleet"
-        / "plugins"
-        / "inventory"
-        / f"{plugin}.py"
-    )
+    source = ROOT / "collection" / "ansible_collections" / "toft" / "fleet" / "plugins" / "inventory" / f"{plugin}.py"
     text = source.read_text().split('EXAMPLES = r"""\n')[1].split('"""')[0]
     return text.split("\n---\n")

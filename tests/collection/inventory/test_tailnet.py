@@ -57,9 +57,7 @@ keyed_groups: [{prefix: at, key: toft_tailnet_relay}]
 """
     found = listed(tmp_path / "tailnet.yaml", f"{PLUGIN}source: {RECORDED}\n{options}")
     assert found.groups["tailnet"] == found.groups["at_fra"] == ["macpro51", "rpi1"]
-    known = {
-        key: found.hosts["rpi1"][key] for key in ("ansible_host", "ansible_user", "toft_slots", "toft_os")
-    }
+    known = {key: found.hosts["rpi1"][key] for key in ("ansible_host", "ansible_user", "toft_slots", "toft_os")}
     assert known == {
         "ansible_host": "fd7a:115c:a1e0::8",
         "ansible_user": "deploy",

@@ -148,8 +148,6 @@ def test_what_holds_the_system(marks: str, said: str, kind: str | None) -> None:
 
 
 def test_a_card_that_only_the_host_can_reach_is_no_capability() -> None:
-    inside = parse(
-        f"{START}\n@system\nLinux\n@marks\n/.dockerenv\n/proc/driver/nvidia/gpus/0000:01:00.0\n@end\n"
-    )
+    inside = parse(f"{START}\n@system\nLinux\n@marks\n/.dockerenv\n/proc/driver/nvidia/gpus/0000:01:00.0\n@end\n")
     outside = parse(f"{START}\n@system\nLinux\n@marks\n/proc/driver/nvidia/gpus/0000:01:00.0\n@end\n")
     assert (inside.capabilities, outside.capabilities) == ((), ("gpu", "nvidia"))

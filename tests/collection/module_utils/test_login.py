@@ -151,17 +151,16 @@ def test_many_at_once_ask_the_shell_once(node: Node) -> None:
 
 def test_a_startup_file_that_hangs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capture, "LIMIT_S", 0.5)
-    write(home, {".bash_profile": "sleep 60 & sleep 60"})
+    write(home, {".bash_profile": "echo x >> ~/asked; sleep 60 & sleep 60"})
     begun = time.monotonic()
     found = captured(home, current={b"PATH": b"/usr/bin", b"MINE": b"1"})
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 20
     assert found.note == f"fallback: {shell('bash')} took longer than 0.5 s"
     assert found.env[b"PATH"] == b"/usr/bin:/opt/homebrew/bin:/usr/local/bin"
     assert found.env[b"MINE"] == b"1"
     assert found.umask is None
-    begun = time.monotonic()
     assert captured(home).note.startswith("fallback")
-    assert time.monotonic() - begun < 0.4  # it is not asked again for ten minutes
+    assert (home / "asked").read_text() == "x\n", "it is not asked again for ten minutes"
 
 
 def test_an_interactive_part_that_leaves(home: Path) -> None:
@@ -179,7 +178,7 @@ def test_a_startup_file_that_leaves_a_program(home: Path) -> None:
     write(home, {".bash_profile": "sleep 77 & echo $! > ~/pid; export AGENT=1"})
     begun = time.monotonic()
     assert captured(home).env[b"AGENT"] == b"1"
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 20
     pid = int((home / "pid").read_text())
     os.kill(pid, 9)  # an agent that a login starts is the user's, and lives
 
@@ -212,9 +211,7 @@ def test_what_belongs_to_the_session(home: Path) -> None:
 
 
 def test_a_program_of_the_users_does_not_leave_its_variables(home: Path) -> None:
-    found = captured(
-        home, current={b"PATH": b"/venv/bin:/bin", b"VIRTUAL_ENV": b"/venv", b"LANG": b"de_DE.UTF-8"}
-    )
+    found = captured(home, current={b"PATH": b"/venv/bin:/bin", b"VIRTUAL_ENV": b"/venv", b"LANG": b"de_DE.UTF-8"})
     assert b"VIRTUAL_ENV" not in found.env
     assert b"/venv/bin" not in found.env[b"PATH"]
     assert found.env[b"LANG"] == b"de_DE.UTF-8"

@@ -73,6 +73,60 @@ def test_twenty_starts_at_once_start_one(node: Node) -> None:
     assert os.listdir(node.root) == [job["id"]]
 
 
+def ended(node: Node, job: dict[str, Any]) -> None:
+    assert node.ask(verb="signal", id=job["id"], signal="KILL")["ok"]
+    eventually(lambda: node.record(job["id"])["state"] == "signaled", "it has ended")
+
+
+def test_of_many_starts_at_once_only_so_many_are_let_in(node: Node) -> None:
+    asked = [node.job("sleep", "60", slots=3) for _ in range(12)]
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(node.start, asked))
+    let_in = [job for job, answer in zip(asked, answers, strict=True) if answer["ok"]]
+    assert len(let_in) == 3
+    assert {answer["error"]["code"] for answer in answers if not answer["ok"]} == {"no_slot"}
+    assert sorted(os.listdir(node.root)) == sorted(job["id"] for job in let_in), "a refused id is still free"
+    one = node.start(node.job("true"))
+    assert one["ok"], "who asks for no number is not counted against one"
+    for job in let_in:
+        ended(node, job)
+
+
+def test_a_start_waits_for_its_turn(node: Node) -> None:
+    first, second = (node.job("sleep", "60", slots=1) for _ in range(2))
+    assert node.start(first)["ok"]
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(node.start, second)
+        ended(node, first)
+        assert waiting.result()["ok"]
+    ended(node, second)
+
+
+def test_the_same_id_needs_one_slot_however_often_it_is_asked_for(node: Node) -> None:
+    job = node.job("sleep", "60", slots=1)
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(node.start, [job] * 6))
+    assert [answer["ok"] for answer in answers] == [True] * 6, answers
+    assert sorted(answer["already"] for answer in answers) == [False] + [True] * 5
+    ended(node, job)
+
+
+def test_a_supervisor_that_was_killed_takes_no_slot(node: Node) -> None:
+    job = node.job("sleep", "60", slots=1)
+    command = node.start(job)["record"]["pid"]
+    fields = Path(f"/proc/{command}/stat").read_text().rpartition(")")[2].split()
+    os.kill(int(fields[1]), signal.SIGKILL)
+    eventually(lambda: node.record(job["id"])["state"] == "unknown", "nobody looks after it")
+    after = node.job("true", slots=1)
+    assert node.start(after)["ok"]
+    os.kill(command, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("slots", [0, -1, 1.5, "2", True])
+def test_slots_are_a_whole_number(node: Node, slots: object) -> None:
+    assert node.start(node.job("true", slots=slots))["error"]["code"] == "bad_request"
+
+
 def test_several_requests_share_a_session(node: Node) -> None:
     session = node.session({"verb": "ping"}, {"verb": "list"})
     assert session.answer()["protocol"] == 1

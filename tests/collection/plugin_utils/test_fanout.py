@@ -66,20 +66,20 @@ def test_work_that_ignores_its_deadline_delays_nobody() -> None:
 
 def test_the_limit_holds_and_each_deadline_starts_with_its_own_work() -> None:
     lock, now, most = threading.Lock(), [0], [0]
-    left: list[float] = []
+    deadlines: list[float] = []
 
     def work(i: int, deadline: float) -> None:
         with lock:
             now[0] += 1
             most[0] = max(most[0], now[0])
-            left.append(deadline - time.monotonic())
+            deadlines.append(deadline)
         threading.Event().wait(0.02)
         with lock:
             now[0] -= 1
 
-    assert len(run_all(range(30), work, deadline_each=3, limit=4)) == 30
+    assert len(run_all(range(30), work, deadline_each=30, limit=4)) == 30
     assert most[0] == 4
-    assert min(left) > 2.5
+    assert max(deadlines) - min(deadlines) > 0.1, "the last began when others had ended"
 
 
 def test_a_system_without_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +97,8 @@ def test_nothing_to_do() -> None:
 
 def test_interrupted_at_once() -> None:
     program = """
-import sys, threading
+import faulthandler, sys, threading
+faulthandler.dump_traceback_later(8, exit=True)
 from ansible_collections.toft.fleet.plugins.plugin_utils.fanout import run_all
 def work(i, deadline):
     if i == 19: print("all started", flush=True)
@@ -113,8 +114,8 @@ except KeyboardInterrupt:
         assert process.stdout.readline() == b"all started\n"
         begun = time.monotonic()
         process.send_signal(signal.SIGINT)
-        assert process.wait(5) == 130
-        assert time.monotonic() - begun < 2
+        assert process.wait(10) == 130, "stderr says where it hung"
+        assert time.monotonic() - begun < 5
     finally:
         process.kill()
         process.communicate()

@@ -1,10 +1,17 @@
 """Whoever is first decides: either the jobs were declared, or nothing is ever started."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible_collections.toft.fleet.plugins.plugin_utils.intent import Cancelled, Intent, declare, read_or_cancel
+from ansible_collections.toft.fleet.plugins.plugin_utils.intent import (
+    Cancelled,
+    Intent,
+    declare,
+    declare_anew,
+    read_or_cancel,
+)
 
 INTENT = Intent("j1", "pi1", {"kind": "local"}, ("make", "a b", "\udcff"), "2026-01-01T00:00:00.000Z")
 
@@ -19,6 +26,20 @@ def test_after_a_cancel_nothing_may_start(tmp_path: Path) -> None:
     assert read_or_cancel(tmp_path) == []
     with pytest.raises(Cancelled):
         declare(tmp_path, [INTENT])
+
+
+def test_what_a_node_has_refused_is_declared_for_the_next(tmp_path: Path) -> None:
+    later = replace(INTENT, node="pi2")
+    declare_anew(tmp_path, [INTENT])
+    declare_anew(tmp_path, [later])
+    assert read_or_cancel(tmp_path) == [later]
+    assert [file.name for file in tmp_path.iterdir()] == ["intents.json"]
+
+
+def test_a_cancel_holds_for_what_would_be_declared_anew(tmp_path: Path) -> None:
+    assert read_or_cancel(tmp_path) == []
+    with pytest.raises(Cancelled):
+        declare_anew(tmp_path, [INTENT])
 
 
 def test_a_directory_that_is_gone_is_a_cancel(tmp_path: Path) -> None:

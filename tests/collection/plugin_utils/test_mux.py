@@ -290,7 +290,7 @@ def test_what_no_master_says(pretend: Callable[..., Path], pieces: list[bytes], 
 def test_silence_ends_at_the_deadline(pretend: Callable[..., Path], pieces: list[bytes]) -> None:
     begun = time.monotonic()
     assert refused(pretend(*pieces, silent=True), deadline=0.2).kind == "timeout"
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 10
 
 
 def test_packets_in_single_bytes_and_all_at_once(pretend: Callable[..., Path]) -> None:

@@ -65,9 +65,7 @@ def node(entry: dict[str, Any], case: dict[str, Any]) -> Node:
         known = {"os": variables.get("toft_os") or entry.get("os"), "cores": entry["cores"]}
         load = idle(**known, **case.get("state", {}).get(name, {}))
     cause = Cause(code, f"{name} is away.", "ping it") if code else None
-    return Node.from_vars(
-        name, entry["groups"], variables, load=load, cause=cause, local=case.get("here") == name
-    )
+    return Node.from_vars(name, entry["groups"], variables, load=load, cause=cause, local=case.get("here") == name)
 
 
 def decided(case: dict[str, Any]) -> Decision:
@@ -77,9 +75,7 @@ def decided(case: dict[str, Any]) -> Decision:
     return decide(requirement(parse(case["command"]), built_in()), nodes, policy, case.get("explicit"))
 
 
-@pytest.mark.parametrize(
-    "case", CASES, ids=[f"{i} {c['fleet']} {c['command']:.30}" for i, c in enumerate(CASES)]
-)
+@pytest.mark.parametrize("case", CASES, ids=[f"{i} {c['fleet']} {c['command']:.30}" for i, c in enumerate(CASES)])
 def test_a_decision(case: dict[str, Any]) -> None:
     found = decided(case)
     assert (found.node, found.reason) == (case["node"], case["reason"]), found.why
@@ -247,9 +243,7 @@ def test_host_variables(variables: dict[str, Any], expected: Node) -> None:
 
 
 def test_what_was_probed_counts_more_than_what_is_declared() -> None:
-    found = Node(
-        "a", os="macos", capabilities=("gpu",), load=idle(os="linux", capabilities=["docker"], jobs=2)
-    )
+    found = Node("a", os="macos", capabilities=("gpu",), load=idle(os="linux", capabilities=["docker"], jobs=2))
     assert (found.system, found.all_slots, found.running, found.free) == ("linux", 4, 2, 2)
     assert (found.has("gpu"), found.has("docker"), found.has("podman")) == (True, True, False)
     assert Node("a").has("docker") is None

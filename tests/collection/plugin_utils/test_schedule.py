@@ -2,20 +2,20 @@ import random
 
 import pytest
 from ansible_collections.toft.fleet.plugins.plugin_utils.dependencies import Edge
+from ansible_collections.toft.fleet.plugins.plugin_utils.plan import Span, simulate
 from ansible_collections.toft.fleet.plugins.plugin_utils.schedule import (
     Back,
     Ended,
+    Full,
     Gone,
     Place,
     Refused,
     Schedule,
     Silent,
     Skip,
-    Span,
     Start,
     Started,
     Task,
-    simulate,
 )
 
 FOUR = ("n1", "n2", "n3", "n4")
@@ -121,6 +121,65 @@ def test_a_server_holds_nobody_up_once_it_runs() -> None:
     schedule = Schedule(tasks(9, 1, nodes=("n1",)), places("n1", slots=2), [flow(1, 2, until="started")])
     assert schedule.decide(0) == [Start(1, "n1")]
     assert schedule.decide(0, Started(1)) == [Start(2, "n1")]
+
+
+def test_a_server_takes_no_slot_from_what_asks_it() -> None:
+    schedule = Schedule(tasks(9, 1, 1, nodes=("n1",)), places("n1"), [flow(1, 2, until="started")])
+    assert schedule.decide(0) == [Start(1, "n1")]
+    assert schedule.decide(0, Started(1)) == [Start(2, "n1")], "one at a time beside it"
+    assert (schedule.taken("n1"), schedule.serving("n1")) == (1, 1)
+
+
+def test_what_finds_no_slot_waits_for_one_of_ours_to_end() -> None:
+    schedule = Schedule(tasks(9, 9, 9, nodes=("n1",)), [Place("n1", 2, most=2)])
+    assert schedule.decide(0) == [Start(1, "n1"), Start(2, "n1")]
+    schedule.decide(0, Started(1))
+    assert schedule.decide(0, Full(2, "n1")) == []
+    assert schedule.decide(0.1, Ended(1, True)) == [Start(2, "n1")]
+    assert schedule.decide(0.2, Started(2)) == [Start(3, "n1")], "one that is let in makes room for the next"
+
+
+def test_a_full_node_is_tried_again_more_and_more_seldom() -> None:
+    schedule = Schedule(tasks(9, nodes=("n1",)), [Place("n1", 1, most=1)])
+    schedule.decide(0)
+    tried, now = [], 0.0
+    schedule.decide(now, Full(1, "n1"))
+    while now < 39:
+        now = round(now + 0.1, 1)
+        if schedule.decide(now) == [Start(1, "n1")]:
+            tried.append(now)
+            schedule.decide(now, Full(1, "n1"))
+    pauses = [round(after - before, 1) for before, after in zip([0.0, *tried], tried, strict=False)]
+    assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
+
+
+def test_what_finds_no_slot_goes_where_there_is_one() -> None:
+    schedule = Schedule(tasks(9, nodes=("n1", "n2")), [Place(node, 1, most=1) for node in ("n1", "n2")])
+    assert schedule.decide(0) == [Start(1, "n1")]
+    assert schedule.decide(0, Full(1, "n1")) == [Start(1, "n2")]
+    assert schedule.decide(0, Full(1, "n2")) == []
+    assert schedule.decide(0.6) == [Start(1, "n1")]
+
+
+def test_slots_that_others_give_back_are_used() -> None:
+    schedule = Schedule(tasks(*[9] * 6, nodes=("n1",)), [Place("n1", 1, busy=3, most=4)])
+    assert schedule.decide(0) == [Start(1, "n1")]
+    now = 0.0
+    while len(schedule.running) < 4:
+        now += 0.1
+        for start in schedule.decide(now):
+            schedule.decide(now, Started(start.number))
+    assert now < 3
+    assert schedule.decide(99) == [], "never more than the node has"
+
+
+def test_nothing_that_comes_back_is_started_after_a_stop() -> None:
+    schedule = Schedule(tasks(9, 9, nodes=("n1",)), places("n1", slots=2))
+    schedule.decide(0)
+    assert schedule.stop("enough") == []
+    assert schedule.decide(1, Full(1, "n1")) == [Skip(1, "enough")]
+    assert schedule.decide(1, Refused(2, "n1")) == [Skip(2, "enough")]
+    assert schedule.over
 
 
 def test_what_never_started_goes_elsewhere() -> None:

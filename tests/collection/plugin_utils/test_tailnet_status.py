@@ -53,9 +53,7 @@ def test_what_is_no_json(text: str) -> None:
         tailnet_status.parse(text)
 
 
-@pytest.mark.parametrize(
-    ("wanted", "names"), [case[1:] for case in CHOICES], ids=[case[0] for case in CHOICES]
-)
+@pytest.mark.parametrize(("wanted", "names"), [case[1:] for case in CHOICES], ids=[case[0] for case in CHOICES])
 def test_choices_of_a_recorded_tailnet(wanted: Wanted, names: list[str]) -> None:
     peers, doubles = tailnet_status.choose(tailnet_status.parse(RECORDED).peers, wanted)
     assert ([peer.name for peer in peers], doubles) == (names, [])
@@ -100,8 +98,6 @@ def test_of_two_with_one_name_our_own_stays() -> None:
             "3": {"DNSName": "me.aaa.ts.net.", "Online": True},
         },
     }
-    peers, doubles = tailnet_status.choose(
-        tailnet_status.parse(json.dumps(status)).peers, Wanted(shared=True)
-    )
+    peers, doubles = tailnet_status.choose(tailnet_status.parse(json.dumps(status)).peers, Wanted(shared=True))
     assert [peer.dns_name for peer in peers] == ["me.x.ts.net", "nas.x.ts.net"]
     assert sorted(one.what for one in doubles) == ["'me.aaa.ts.net'", "'nas.aaa.ts.net'"]

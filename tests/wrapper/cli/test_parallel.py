@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from toft.cli.parallel_view import shared
 
 from tests.command import Toft, until
 
@@ -111,9 +112,10 @@ def test_the_plan_runs_nothing(toft: Toft, tmp_path: Path) -> None:
     assert told["edges"] == []
     assert [job["state"] for job in told["jobs"]] == ["queued", "queued"]
     assert toft.jobs() == []
-    assert b"no dependency, no shared file written, different target directories" in toft(
-        "parallel", "--dry-run", "true", "true"
-    ).stdout
+    assert (
+        b"no dependency, no shared file written, different target directories"
+        in toft("parallel", "--dry-run", "true", "true").stdout
+    )
 
 
 def test_resume_runs_what_failed_or_is_missing(toft: Toft, tmp_path: Path) -> None:
@@ -149,7 +151,7 @@ def test_what_was_learned_is_used(toft: Toft) -> None:
     toft("parallel", "sleep 0.5", "true")
     long, short = toft.json("parallel", "--dry-run", "sleep 0.5", "true")["jobs"]
     assert long["known"]
-    assert 0.5 <= long["duration_s"] < 3
+    assert long["duration_s"] >= 0.5
     assert short["duration_s"] < long["duration_s"]
 
 
@@ -189,6 +191,20 @@ def test_on_a_terminal_each_command_has_a_line_and_its_output_stands_above(toft:
     assert b"sleep 1; echo out" in seen
     assert b"out\r\n" in seen
     assert b"1 of 2 ok, 1 failed" in seen
+
+
+@pytest.mark.parametrize(
+    ("command", "last", "shown"),
+    [
+        ("make", "", "make"),
+        ("make", "cc a.c", "make  cc a.c"),
+        ("make " + "x" * 40, "cc a.c", "make xxxxxxxxxxxxxxxx…  cc a.c"),
+        ("make " + "x" * 40, "cc " + "y" * 40, "make xxxxxxxxx…  cc yyyyyyyyy…"),
+        ("make " + "x" * 40, "", "make " + "x" * 24 + "…"),
+    ],
+)
+def test_a_long_command_leaves_room_for_what_it_says(command: str, last: str, shown: str) -> None:
+    assert shared(command, last, 30) == shown
 
 
 def test_help_begins_with_examples(toft: Toft) -> None:

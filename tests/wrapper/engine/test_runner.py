@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from toft.engine.requests import Request, Step
-from toft.engine.runner import Answers, Engine, Refused, collections_path
+from toft.engine.runner import Answers, Engine, Refused, collections_path, settings
 
 LOCAL = "local:\n  hosts:\n    here:\n      ansible_connection: local\n"
 
@@ -74,9 +74,8 @@ def test_the_directory_that_one_stands_in_configures_nothing(
     assert isinstance(engine.run(Request("all", (Step("route"),), {"words": ["ls"]})), Answers)
 
 
-def test_host_keys_are_checked(engine: Engine) -> None:
-    engine.runs.mkdir()
-    assert engine._variables(engine.runs)["ANSIBLE_HOST_KEY_CHECKING"] == "True"
+def test_host_keys_are_checked() -> None:
+    assert settings({})["ANSIBLE_HOST_KEY_CHECKING"] == "True"
 
 
 def test_our_collection_comes_first(tmp_path: Path) -> None:

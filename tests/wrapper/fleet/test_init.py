@@ -161,9 +161,7 @@ def test_a_tailscale_that_is_stopped(env: dict[str, str]) -> None:
     assert "macpro51" in hosts(done.path)
 
 
-@pytest.mark.parametrize(
-    "name", ["1", "on", "null", "1e3", "0x1f", "1_000", "2025-01-01", "~x"[1:], "a.b", "_x", "N"]
-)
+@pytest.mark.parametrize("name", ["1", "on", "null", "1e3", "0x1f", "1_000", "2025-01-01", "~x"[1:], "a.b", "_x", "N"])
 def test_every_name_reads_back(name: str) -> None:
     assert list(yaml.safe_load(text([Machine(name)]))["all"]["hosts"]) == [name]
 

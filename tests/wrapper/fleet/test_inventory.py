@@ -47,9 +47,7 @@ def test_this_machine_alone(tmp_path: Path) -> None:
     found = inventory.resolve(settings_for(tmp_path, []), "Marcs-Mac-Studio.local")
     assert found.paths == ()
     assert found.text is not None
-    assert yaml.safe_load(found.text) == {
-        "local": {"hosts": {"Marcs-Mac-Studio": {"ansible_connection": "local"}}}
-    }
+    assert yaml.safe_load(found.text) == {"local": {"hosts": {"Marcs-Mac-Studio": {"ansible_connection": "local"}}}}
 
 
 def test_the_generated_fleet_passes_its_own_check(tmp_path: Path) -> None:

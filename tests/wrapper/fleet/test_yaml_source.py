@@ -38,9 +38,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("text", "line", "words"), [case[1:] for case in REFUSED], ids=[c[0] for c in REFUSED]
-)
+@pytest.mark.parametrize(("text", "line", "words"), [case[1:] for case in REFUSED], ids=[c[0] for c in REFUSED])
 def test_refused(text: str, line: int | None, words: str) -> None:
     began = time.monotonic()
     with pytest.raises(BadFile) as caught:

@@ -82,6 +82,10 @@ def test_what_to_type_instead(mac: dict[str, Any], command: str, instead: str) -
     assert f"Run: {instead}" in said
 
 
+def test_a_toft_that_is_not_on_the_path_is_named_in_full(mac: dict[str, Any]) -> None:
+    assert "Run: '/my tools/toft' offload -- make -j8 " in hook.verdict("make -j8", {**mac, "toft": "'/my tools/toft'"})
+
+
 @pytest.mark.parametrize(
     "command",
     [

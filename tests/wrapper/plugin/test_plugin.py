@@ -6,8 +6,10 @@ import fcntl
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -102,7 +104,29 @@ def test_toft_plugin_install_makes_it_known(claude: str, toft: Toft, tmp_path: P
     server = json.loads((tmp_path / "data/toft/claude/toft/.mcp.json").read_text())["mcpServers"]["toft"]
     assert os.access(server["command"], os.X_OK)
     assert server["args"] == ["mcp"]
+    hooks = json.loads((tmp_path / "data/toft/claude/toft/hooks/hooks.json").read_text())["hooks"]["PreToolUse"]
+    python, *words = shlex.split(hooks[0]["hooks"][0]["command"])
+    assert os.access(python, os.X_OK)
+    assert words == ["-I", "-S", "${CLAUDE_PLUGIN_ROOT}/hooks/elsewhere.py"]
     assert run(claude, home, "plugin", "validate", "--strict", str(tmp_path / "data/toft/claude")).returncode == 0
+    assert run(claude, home, "plugin", "validate", "--strict", str(tmp_path / "data/toft/claude/toft")).returncode == 0
+
+
+def test_another_toft_takes_the_place_of_the_one_installed_before(claude: str, tmp_path: Path) -> None:
+    """Claude Code keeps a copy of each version, and its server entry names a program that may be gone by now."""
+    home = tmp_path / "person"
+    path = f"{Path(claude).parent}:{os.environ['PATH']}"
+    env = {"HOME": str(home), "CLAUDE_CONFIG_DIR": str(home / ".claude"), "PATH": path, "DISABLE_AUTOUPDATER": "1"}
+    run(claude, home, "--version")
+    for program in ("/opt/one/toft", "/opt/two/toft"):
+        given = env | {"XDG_DATA_HOME": str(tmp_path / "data"), "PYTHONPATH": str(ROOT / "wrapper")}
+        script = "import os, sys; from toft.fleet import claude_plugin as p; p.install(p.plan(os.environ), sys.argv[1])"
+        argv = [sys.executable, "-c", script, program]
+        done = subprocess.run(argv, env=given, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        installed = json.loads((home / ".claude/plugins/installed_plugins.json").read_text())["plugins"]["toft@toft"]
+        copy = json.loads((Path(installed[0]["installPath"]) / ".mcp.json").read_text())
+        assert copy["mcpServers"]["toft"]["command"] == program
 
 
 def test_without_claude_it_says_what_to_type(toft: Toft, tmp_path: Path) -> None:
@@ -113,7 +137,8 @@ def test_without_claude_it_says_what_to_type(toft: Toft, tmp_path: Path) -> None
     done = toft("plugin", "install")
     assert dry.stdout == done.stdout
     directory = tmp_path / "data/toft/claude"
-    assert done.stdout.decode() == f"claude plugin marketplace add {directory}\nclaude plugin install toft@toft\n"
+    lines = [f"marketplace add {directory}", "install toft@toft", "update toft@toft"]
+    assert done.stdout.decode() == "".join(f"claude plugin {line}\n" for line in lines)
     assert (directory / "toft/hooks/elsewhere.py").is_file()
 
 
@@ -166,8 +191,6 @@ def test_mcp_without_the_sdk_says_what_to_type(toft: Toft, tmp_path: Path) -> No
 
 def test_the_wheel_carries_it(tmp_path: Path) -> None:
     """Dot files too."""
-    import sys
-
     argv = [sys.executable, "-m", "pip", "--quiet", "wheel", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr

@@ -12,7 +12,7 @@ import typer
 
 from toft.cli.session import Options, root
 
-FAMILIES = ("status", "route", "offload", "parallel", "execute", "sync", "jobs", "init", "doctor", "mcp")
+FAMILIES = ("status", "route", "offload", "parallel", "execute", "sync", "jobs", "init", "doctor", "mcp", "engine")
 
 HELP = """Your few machines, worked as one.
 

@@ -12,9 +12,8 @@ import typer
 
 from toft.cli.session import Session, command
 from toft.cli.terminal import as_json
-from toft.fleet import claude_plugin
+from toft.fleet import claude_plugin, hook_file
 from toft.fleet.failures import Failure
-from toft.fleet.fleet import state_directory
 
 MCP = """Serve the fleet to an agent: a Model Context Protocol server on stdin and stdout.
 
@@ -39,9 +38,12 @@ INSTALL = """Make the plugin known to Claude Code; without it on this machine, s
 HOOK = """Switch the hook that tells Claude Code when a Bash command belongs on another node.
 
 \b
-  toft plugin hook on        asks the fleet once, and writes down what belongs elsewhere
+  toft plugin hook on        asks the fleet, and writes down what belongs elsewhere
   toft plugin hook off
   toft plugin hook           says whether it is on
+
+While it is on, any toft command renews in the background what was written down, if the configuration or the
+inventory has changed since, or an hour has passed.
 """
 MISSING = "pip install 'toft[mcp]'"
 
@@ -87,15 +89,14 @@ def install(
 
 
 def hook(session: Session, word: Annotated[str, typer.Argument(metavar="[on|off]")] = "status") -> int:
-    path = state_directory(session.env) / "hook.json"
     if word == "on":
-        from toft.fleet.hook_table import refresh
-
-        found = refresh(session.fleet, path)
-        session.say(found.text)
+        session.say(hook_file.switch_on(session.env, session.options.inventory))
     elif word == "off":
-        path.unlink(missing_ok=True)
+        hook_file.switch_off(session.env)
     elif word != "status":
         raise Failure(f"the hook is on or off, not {word!r}", "toft plugin hook on")
-    sys.stdout.write("on\n" if path.exists() else "off\n")
+    state = hook_file.state(session.env)
+    sys.stdout.write("on\n" if state.on else "off\n")
+    if state.stale:
+        session.say(f"it says nothing for now: {state.stale}; any toft command renews its table, or: {hook_file.ON}")
     return 0

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from toft.cli.options import environment, form_of
+from toft.cli.progress import shown
 from toft.cli.session import Session, command, complete_names
 from toft.cli.streaming import Ladder, raw_terminal, window
 from toft.cli.terminal import as_json
@@ -75,14 +76,15 @@ def offload(
     request = Offload(
         given, on, cwd, environment(session.env, env or [], env_file), timeout,
         stdin=not detach and not _nothing_to_read(), tty=window(session.env) if tty else None,
-        become=become, retries=retry, sync=sync,
+        become=become, retries=retry, sync=sync, awaited=not detach,
     )  # fmt: skip
     if pull is not None and (detach or sync is False):
         raise Failure("--pull needs the command's end and its tree", "toft sync NODE --pull PATH, later")
     with Ladder() as ladder:
         fleet = session.fleet.cancellable(lambda: ladder.interrupted)
-        started = start(fleet, request, session.say)
-        _announce(session, started)
+        with shown(session, fleet) as (telling, voice):
+            started = start(telling, request, voice.say)
+        _tell(session, started)
         if detach:
             return _detached(session, started)
         ladder.begin(tty=tty)
@@ -139,8 +141,10 @@ def report(session: Session, followed: Followed) -> int:
     return followed.code
 
 
-def _announce(session: Session, started: Started) -> None:
+def _tell(session: Session, started: Started) -> None:
     decision = started.decision
+    if started.announcement:
+        started.announcement.show(session.say)
     if sys.stderr.isatty() or session.options.verbose or decision.get("note"):
         session.say(f"{started.job.id} on {decision['node']}: {decision['why']}")
     if started.brought and (started.brought.moved or session.options.verbose):

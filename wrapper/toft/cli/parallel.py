@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from toft.cli.options import environment
-from toft.cli.parallel_view import Lines, Live, View
+from toft.cli.parallel_view import View, viewing
 from toft.cli.session import Session, command
 from toft.cli.streaming import Ladder
 from toft.cli.terminal import as_json, clean, duration
@@ -20,7 +20,8 @@ from toft.fleet.allotment import INDEPENDENT, Allotment, Before, Parallel, allot
 from toft.fleet.command_list import command_list
 from toft.fleet.failures import Failure
 from toft.fleet.joblog import JobLog, of_job, read
-from toft.fleet.parallel import Outcome, Row, Watch, run
+from toft.fleet.parallel import Watch, run
+from toft.fleet.rows import Outcome, Row
 
 HELP = """Run many commands at once, each where it runs best; what depends on another waits for it.
 
@@ -73,11 +74,13 @@ def parallel(
         if dry_run:
             return _show_plan(session, allotment, page)
         log = JobLog(joblog or resume) if joblog or resume else None  # type: ignore[arg-type]  # one is there
-        view = _view(session, allotment, since)
         ladder.begin()
-        with view:
-            watch = Watch(lambda row: _changed(view, log, row), view.wrote, view.tick, lambda text: view.say(text))
-            outcome = run(session.fleet, allotment, ladder.control, watch, since)
+        with viewing(session, len(allotment.tasks), since) as (fleet, view), view:
+            say = view.say
+            watch = Watch(
+                lambda row: _changed(view, log, row), view.wrote, view.tick, say, lambda announced: announced.show(say)
+            )
+            outcome = run(fleet, allotment, ladder.control, watch, since)
     return _report(session, allotment, outcome, page)
 
 
@@ -106,15 +109,6 @@ def _before(session: Session, asked: Parallel, resume: Path | None) -> Before:
     return Before(left_out, done)
 
 
-def _view(session: Session, allotment: Allotment, since: float) -> View:
-    """Live lines if both streams are a person's terminal; else what the commands say, each line marked."""
-    if session.options.json:
-        return Lines(session.say, to=(2, 2))
-    if session.out.live and session.err.live and not session.options.quiet:
-        return Live(session, len(allotment.tasks), since)
-    return Lines(session.say)
-
-
 def _changed(view: View, log: JobLog | None, row: Row) -> None:
     view.changed(row)
     if log is not None and row.phase == "ended":
@@ -133,7 +127,7 @@ def _report(session: Session, allotment: Allotment, outcome: Outcome, page: Path
     if session.options.json:
         sys.stdout.write(as_json(outcome.to_dict()))
     elif session.err.live or session.options.verbose:
-        for line in timeline.text(bars, min(session.err.width, 100)) if len(bars) <= 50 else ():
+        for line in timeline.text(bars, min(session.err.width, 100) - len("toft: ")) if len(bars) <= 50 else ():
             session.say(line)
     for row in outcome.rows:
         if row.code and row.phase == "ended":
@@ -148,6 +142,8 @@ def _how(row: Row) -> str:
         return f"runs on {where}: toft attach {row.job.id}"
     if row.job.state == "exited":
         return f"ended with {row.code} {where}"
+    if row.job.state == "signaled":
+        return f"was ended by signal {row.job.signal} {where}"
     return f"is {row.job.state.replace('_', ' ')} {where}"
 
 
@@ -240,4 +236,3 @@ def _plan_as_json(allotment: Allotment, sequential: float) -> dict[str, Any]:
     edges = [edge.to_dict() for edge in allotment.edges]
     times = {"wall_s": wall, "sequential_s": sequential, "speedup": round(sequential / wall, 2) if wall else None}
     return {"dry_run": True, "jobs": jobs, "edges": edges, **times}
-

@@ -6,18 +6,21 @@ terminal each command has a line that changes in place, and its whole output sta
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import IO, Protocol
 
 from toft.cli.session import Session
-from toft.cli.terminal import clean, duration, width
+from toft.cli.terminal import clean, cut, duration, width
 from toft.engine.streams import write_all
-from toft.fleet.parallel import Row
+from toft.fleet.fleet import Fleet
+from toft.fleet.progress import Progress, told_by
+from toft.fleet.rows import Row
 
 LONGEST = 1 << 16
 """Bytes of a line that are kept back until it ends."""
@@ -87,8 +90,9 @@ class Live:
     """A block of lines at the bottom of the screen, one a command, drawn again now and then. `since` is the
     time.monotonic() from which rows count."""
 
-    def __init__(self, session: Session, total: int, since: float) -> None:
+    def __init__(self, session: Session, total: int, since: float, progress: Progress) -> None:
         self._session, self._total, self._begun = session, total, since
+        self._progress = progress
         self._lock = threading.Lock()
         self._rows: dict[int, Row] = {}
         self._last: dict[int, bytes] = {}
@@ -147,6 +151,7 @@ class Live:
 
     def _draw(self) -> None:
         self._erase()
+        self._progress.look(time.monotonic())
         size = shutil.get_terminal_size()
         rows = [row for row in self._rows.values() if not row.final]
         rows.sort(key=lambda row: (row.phase == "waiting", row.number))
@@ -154,19 +159,27 @@ class Live:
         lines = [self._line(row, size.columns - 1) for row in rows[:room]]
         if len(rows) > room:
             lines.append(f"and {len(rows) - room} more")
-        done = sum(1 for row in self._rows.values() if row.final)
-        lines.append(f"{done} of {self._total} in {duration(time.monotonic() - self._begun)}")
+        lines.append(self._foot())
         sys.stderr.write("".join(f"{line}\n" for line in lines))
         sys.stderr.flush()
         self._drawn = len(lines)
+
+    def _foot(self) -> str:
+        final = [row for row in self._rows.values() if row.final]
+        failed = sum(1 for row in final if row.code)
+        told = f", {failed} failed" if failed else ""
+        return f"{len(final)} of {self._total} done{told}, {duration(time.monotonic() - self._begun)}"
 
     def _line(self, row: Row, columns: int) -> str:
         node = row.job.node or "-"
         since = "" if row.begun is None else duration(max(0.0, time.monotonic() - self._begun - row.begun))
         mark = "?" if row.silent else MARKS.get(row.phase, " ")
         last = self._last.get(row.number, b"").decode(errors="replace").rstrip("\r").rpartition("\r")[2]
-        text = f"{mark} {row.number} {node} {since} {_one_line(row.command)}"
-        return _cut(f"{text}  {_one_line(last)}" if last else text, columns)
+        if row.phase == "starting":
+            last = self._progress.of(node)
+        numbers, nodes = len(str(self._total)), max(len(each.job.node or "-") for each in self._rows.values())
+        head = f"{mark} {row.number:>{numbers}} {node:<{nodes}} {since:>5} "
+        return head + shared(_one_line(row.command), _one_line(last), columns - len(head))
 
     def _erase(self) -> None:
         if self._drawn:
@@ -175,16 +188,28 @@ class Live:
             self._drawn = 0
 
 
+@contextlib.contextmanager
+def viewing(session: Session, total: int, since: float) -> Iterator[tuple[Fleet, View]]:
+    """Live lines if both streams are a person's terminal; else what the commands say, each line marked. And the
+    fleet to run with."""
+    if session.options.json:
+        yield session.fleet, Lines(session.say, to=(2, 2))
+    elif session.out.live and session.err.live and not session.options.quiet:
+        with told_by(session.fleet) as (fleet, progress):
+            yield fleet, Live(session, total, since, progress)
+    else:
+        yield session.fleet, Lines(session.say)
+
+
+def shared(command: str, last: str, columns: int) -> str:
+    """A command and what it said last, side by side: a long command leaves half of the line to it."""
+    if not last:
+        return cut(command, max(1, columns))
+    return cut(f"{cut(command, max(columns // 2, columns - width(last) - 2))}  {last}", max(1, columns))
+
+
 def _one_line(text: str) -> str:
     return clean(text).replace("\n", " ").replace("\t", " ")
-
-
-def _cut(text: str, columns: int) -> str:
-    if width(text) <= columns:
-        return text
-    while width(text) > columns - 1:
-        text = text[:-1]
-    return text + "…"
 
 
 def _copy(file: IO[bytes]) -> None:

@@ -21,6 +21,7 @@ import typer
 
 from toft.cli.terminal import Palette, as_json, clean
 from toft.engine.streams import ReaderGone
+from toft.fleet import hook_file
 from toft.fleet.failures import NOT_STARTED, Failure
 from toft.fleet.fleet import Fleet, assemble
 from toft.fleet.names import cache_directory, recall
@@ -36,6 +37,7 @@ class Options:
     quiet: bool = False
     verbose: int = 0
     debug: bool = False
+    cold: bool = False
     argv: tuple[str, ...] = ()
 
     def under(self, outer: Options) -> Options:
@@ -47,6 +49,7 @@ class Options:
             quiet=outer.quiet or self.quiet,
             verbose=outer.verbose + self.verbose,
             debug=outer.debug or self.debug,
+            cold=outer.cold or self.cold,
             argv=outer.argv,
         )
 
@@ -120,6 +123,7 @@ def _parameters() -> list[inspect.Parameter]:
             0,
         ),
         ("debug", Annotated[bool, typer.Option("--debug", help="Show a traceback on errors.")], False),
+        ("cold", Annotated[bool, typer.Option("--cold", help="Not through the warm engine.")], False),
     ]
     kind = inspect.Parameter.KEYWORD_ONLY
     return [inspect.Parameter(n, kind, default=d, annotation=a) for n, a, d in declared]
@@ -187,6 +191,8 @@ def guarded(session: Session, run: Callable[[Session], int | None]) -> int:
     try:
         code = run(session) or 0
         _tell_of_damage(session)
+        if "fleet" in vars(session):
+            hook_file.renew(session.env)
         return _flushed(code)
     except Failure as failure:
         session.complain(failure.message)

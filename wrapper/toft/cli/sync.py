@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from toft.cli import shelf
+from toft.cli.progress import shown
 from toft.cli.session import Session, command
 from toft.cli.terminal import as_json, clean
 from toft.fleet import sync as syncing
@@ -19,9 +21,13 @@ HELP = """Bring the tree you stand in to its mirror on the nodes, as it is now.
   toft sync builders             to these
   toft sync n1 --dry-run         what would travel
   toft sync n1 --pull dist       bring dist back from n1's mirror
+  toft sync --list               the mirrors that nodes keep: whose, since when unused, how large
+  toft sync n1 --forget NAME     remove one (a dot for that of the tree you stand in)
 
 In a git tree that is what git tracks and what it does not ignore; deletions are followed. What commands make
-in a mirror stays there. `toft offload` does this by itself.
+in a mirror stays there. `toft offload` does this by itself. A mirror that nothing has used for 30 days goes by
+itself after some later sync, and of more than 50 trees of yours those used longest ago; never one that is in use,
+or was within a day. `mirrors: {days: 30, most: 50}` in the configuration says otherwise.
 """
 
 
@@ -35,10 +41,19 @@ def sync(
     pull: Annotated[str | None, typer.Option("--pull", metavar="PATH", help="Bring this back from one node.")] = None,
     any_arch: Annotated[bool, typer.Option("--any-arch", help="Also programs for another kind of machine.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would travel; change nothing.")] = False,
+    listed: Annotated[bool, typer.Option("--list", help="What mirrors there are.")] = False,
+    forget: Annotated[
+        list[str] | None, typer.Option("--forget", metavar="NAME", help="Remove a mirror (repeatable).")
+    ] = None,
 ) -> int:
+    if listed or forget:
+        if pull is not None or dry_run or (listed and forget):
+            raise Failure("--list and --forget go with nothing but a PATTERN", "toft sync --help")
+        return shelf.removed(session, pattern, forget) if forget else shelf.listed(session, pattern)
     if pull is not None:
         return _pull(session, pattern, pull, any_arch, dry_run)
-    told = syncing.sync(session.fleet, pattern, dry=dry_run)
+    with shown(session, session.fleet) as (fleet, _):
+        told = syncing.sync(fleet, pattern, dry=dry_run)
     if session.options.json:
         sys.stdout.write(as_json({"nodes": [one.to_dict() for one in told]}))
         return syncing.exit_code(told)

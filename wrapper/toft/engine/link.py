@@ -74,7 +74,8 @@ class Link:
         self.last_frame = time.monotonic()
         self._channel = opened
         self._channel.set_blocking(False)
-        self._reader = program.Reader()
+        self._channel.widen()
+        self._reader = program.Reader(flowing=frames.STDOUT + frames.STDERR)
         self._out = bytearray()
         self._received: deque[tuple[bytes, bytes]] = deque()
         self._stderr = bytearray()
@@ -102,12 +103,19 @@ class Link:
         elif not isinstance(order, Detach):
             self._out += frames.frame(frames.SIGNAL, order.name.encode())
 
-    def credit(self, delivered: Mapping[str, int]) -> None:
+    def credit(self, delivered: Mapping[str, int], *, now: bool = False) -> None:
         """Tell the node now and then how far we are, so that it can hold back a command that outruns us."""
         total = sum(delivered.values())
-        if total - self._credited >= CREDIT_EVERY:
+        if now or total - self._credited >= CREDIT_EVERY:
             self._credited = total
             self._out += frames.message(frames.CREDIT, dict(delivered))
+
+    def still_here(self, delivered: Mapping[str, int]) -> None:
+        """Say so at once, by a thread that is sure that no other uses this link now."""
+        if len(self._out) < CREDIT_EVERY:
+            self.credit(delivered, now=True)
+        with contextlib.suppress(OSError):  # whoever uses the link next will notice, and say why
+            self._write()
 
     def poll(self, others: list[int]) -> set[int] | Cause:
         """Wait for the node or for one of the other descriptors: those that are ready, or the Cause why contact is

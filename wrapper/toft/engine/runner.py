@@ -14,6 +14,7 @@ import importlib.util
 import json
 import os
 import secrets
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from toft.engine.requests import Request
+
+ASK_CANCELLED_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -94,10 +97,16 @@ class Engine:
             runner = ansible_runner.run(
                 private_data_dir=str(run_dir),
                 project_dir=str(run_dir / "project"),
-                playbook="request.yml",
+                **_started_by(self.environment),
                 inventory=self._inventory(run_dir),
-                envvars=self._variables(run_dir),
-                settings={"suppress_env_files": True, "pexpect_use_poll": True, "idle_timeout": 0},
+                envvars=settings(self.environment) | {"ANSIBLE_LOCAL_TEMP": str(run_dir / "tmp")},
+                settings={
+                    "suppress_env_files": True,
+                    "pexpect_use_poll": True,
+                    "idle_timeout": 0,
+                    # How often `cancelled` is asked; ansible_runner's own 5 s is how long Ctrl-C would seem dead.
+                    "pexpect_timeout": ASK_CANCELLED_S,
+                },
                 event_handler=keep,
                 cancel_callback=self.cancelled,
                 quiet=True,
@@ -110,22 +119,41 @@ class Engine:
             return [str(run_dir / "hosts.yml")]
         return [str(path) for path in self.inventory]
 
-    def _variables(self, run_dir: Path) -> dict[str, str]:
-        return {
-            # `ansible-playbook` of the environment that toft runs in, wherever it was started from.
-            "PATH": os.pathsep.join((str(Path(sys.executable).parent), self.environment.get("PATH", os.defpath))),
-            "ANSIBLE_CONFIG": str(_configuration(run_dir)),
-            "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join(collections_path(self.environment)),
-            "ANSIBLE_HOST_KEY_CHECKING": "True",
-            "ANSIBLE_INVENTORY_UNPARSED_FAILED": "True",
-            "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
-            "ANSIBLE_LOCALHOST_WARNING": "False",
-            "ANSIBLE_DEPRECATION_WARNINGS": "False",
-            "ANSIBLE_RETRY_FILES_ENABLED": "False",
-            "ANSIBLE_NOCOLOR": "True",
-            "ANSIBLE_FORCE_COLOR": "False",
-            "ANSIBLE_LOCAL_TEMP": str(run_dir / "tmp"),
-        }
+
+def settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """The part of a run's environment that is the same for each run under one configuration."""
+    return {
+        # `ansible-playbook` of the environment that toft runs in, wherever it was started from.
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), environment.get("PATH", os.defpath))),
+        "ANSIBLE_CONFIG": str(_configuration(environment)),
+        "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join(collections_path(environment)),
+        "ANSIBLE_HOST_KEY_CHECKING": "True",
+        "ANSIBLE_INVENTORY_UNPARSED_FAILED": "True",
+        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
+        "ANSIBLE_LOCALHOST_WARNING": "False",
+        "ANSIBLE_DEPRECATION_WARNINGS": "False",
+        "ANSIBLE_RETRY_FILES_ENABLED": "False",
+        "ANSIBLE_NOCOLOR": "True",
+        "ANSIBLE_FORCE_COLOR": "False",
+    }
+
+
+def preloaded(environment: Mapping[str, str]) -> dict[str, str]:
+    """The same, with what ansible_runner adds to each run: what Ansible is imported under, if it is before a run."""
+    import ansible_runner
+
+    display = Path(ansible_runner.__file__).parent / "display_callback" / "callback"
+    theirs = environment.get("ANSIBLE_CALLBACK_PLUGINS")
+    return settings(environment) | {"ANSIBLE_CALLBACK_PLUGINS": ":".join(filter(None, (theirs, str(display))))}
+
+
+def _started_by(environment: Mapping[str, str]) -> dict[str, Any]:
+    """What ansible_runner starts: ansible-playbook, or the same out of the warm engine that we came from."""
+    engine = environment.get("TOFT_ENGINE")
+    if not engine:
+        return {"playbook": "request.yml"}
+    start = "import sys; from toft.resident.client import main; sys.exit(main('ansible-playbook', sys.argv.pop(1)))"
+    return {"binary": sys.executable, "cmdline": shlex.join(["-P", "-c", start, engine, "request.yml"])}
 
 
 def collections_path(environment: Mapping[str, str]) -> list[str]:
@@ -137,15 +165,12 @@ def collections_path(environment: Mapping[str, str]) -> list[str]:
     return [*ours, *(os.path.expanduser(p) for p in theirs.split(os.pathsep) if p)]
 
 
-def _configuration(run_dir: Path) -> Path:
+def _configuration(environment: Mapping[str, str]) -> Path:
     """The user's own ansible.cfg if there is one; never the current directory's."""
-    named = os.environ.get("ANSIBLE_CONFIG")
-    for place in (named, "~/.ansible.cfg", "/etc/ansible/ansible.cfg"):
+    for place in (environment.get("ANSIBLE_CONFIG"), "~/.ansible.cfg", "/etc/ansible/ansible.cfg"):
         if place and Path(place).expanduser().is_file():
             return Path(place).expanduser()
-    empty = run_dir / "ansible.cfg"
-    empty.touch()
-    return empty
+    return Path(__file__).with_name("empty.cfg")
 
 
 def _outcome(events: list[dict[str, Any]], status: str, output: str, run_dir: Path) -> Answers | Refused:
@@ -154,7 +179,7 @@ def _outcome(events: list[dict[str, Any]], status: str, output: str, run_dir: Pa
         kind, data = event["event"], event.get("event_data") or {}
         result = data.get("res") or {}
         if kind == "runner_on_ok":
-            steps[str(data.get("task"))] = result
+            steps[str(data.get("task"))] = _whole(result)
         elif kind in ("runner_on_failed", "runner_on_unreachable"):
             return Refused(result.get("toft_code", "ansible"), str(result.get("msg", "")), _errors(output))
         elif kind == "playbook_on_no_hosts_matched":
@@ -166,6 +191,12 @@ def _outcome(events: list[dict[str, Any]], status: str, output: str, run_dir: Pa
     if not steps:
         return Refused("no_hosts", "no node matches the pattern")
     return Answers(steps, run_dir)
+
+
+def _whole(result: dict[str, Any]) -> dict[str, Any]:
+    """A large answer lies in a file of the run."""
+    path = result.get("toft_answer")
+    return result if path is None else result | json.loads(Path(path).read_text())
 
 
 def _errors(output: str) -> str:

@@ -8,9 +8,11 @@ is written as it comes, and while our reader is slow nothing more is read.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +25,7 @@ from toft.engine.stdin import Closed, Stdin
 
 RETRY_S = 0.5
 WINDOW = 1 << 20
+PULSE_S = 1.0
 HOPELESS = frozenset({"auth", "host_key_changed", "host_key_unknown", "no_python", "no_sh", "bad_name", "protocol"})
 """Causes that waiting does not mend."""
 
@@ -86,6 +89,7 @@ class Streams:
         self._input_closed_there = False
         self._orders: list[Order] = []
         self._last_contact = time.monotonic()
+        self._writing = Writing()
         self.reconnects = 0
 
     def follow(self) -> Outcome:
@@ -101,6 +105,7 @@ class Streams:
                 if self._told_to_detach(RETRY_S):
                     return Detached()
         finally:
+            self._writing.end()
             self.stdin.close()
 
     def _once(self) -> Outcome | Cause:
@@ -127,6 +132,7 @@ class Streams:
 
     def _carry(self, link: Link) -> Outcome | Cause:
         self._say_back()
+        link.credit(self.delivered, now=True)
         for offset, data in self._unaccepted:
             link.send_input(offset, data)
         if self._input_ended and self.with_stdin:
@@ -167,7 +173,8 @@ class Streams:
         if self._reader_gone:
             return
         try:
-            self.write(stream, data)
+            with self._writing.to(lambda: link.still_here(self.delivered)):
+                self.write(stream, data)
         except (ReaderGone, OSError) as error:
             self._reader_gone = True
             if isinstance(error, OSError):
@@ -237,6 +244,40 @@ class Streams:
 
     _lost: bool = False
     _reader_gone: bool = False
+
+
+class Writing:
+    """Output being written. While our reader keeps us waiting, a word goes to the node every second: it holds the
+    command back for somebody who is slow, and not for somebody who has gone."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._began = 0.0
+        self._meanwhile: Callable[[], None] | None = None
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @contextlib.contextmanager
+    def to(self, meanwhile: Callable[[], None]) -> Iterator[None]:
+        """Around one write. `meanwhile` is called by another thread, never after this has ended."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._watch, daemon=True, name="toft-writing")
+            self._thread.start()
+        self._began, self._meanwhile = time.monotonic(), meanwhile
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._meanwhile = None
+
+    def end(self) -> None:
+        self._ended.set()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(PULSE_S):
+            with self._lock:
+                if self._meanwhile is not None and time.monotonic() - self._began >= PULSE_S:
+                    self._meanwhile()
 
 
 def write_all(fd: int, data: bytes) -> None:

@@ -12,15 +12,9 @@ from typing import Any
 
 from ansible_collections.toft.fleet.plugins.plugin_utils import dependencies, shell
 from ansible_collections.toft.fleet.plugins.plugin_utils.dependencies import Circle, Edge
+from ansible_collections.toft.fleet.plugins.plugin_utils.plan import Span, simulate
 from ansible_collections.toft.fleet.plugins.plugin_utils.prediction import Measured, predict
-from ansible_collections.toft.fleet.plugins.plugin_utils.schedule import (
-    Place,
-    Schedule,
-    Skip,
-    Span,
-    Task,
-    simulate,
-)
+from ansible_collections.toft.fleet.plugins.plugin_utils.schedule import Place, Schedule, Skip, Task
 
 from toft.engine.requests import Request, Step
 from toft.fleet.failures import NOT_STARTED, Failure
@@ -32,8 +26,8 @@ INDEPENDENT = dependencies.INDEPENDENT
 
 @dataclass(frozen=True)
 class Parallel:
-    """What to run and how. `slots`: at most so many of ours at once on each node; `after`: pairs (later,
-    earlier); `independent`: look for no dependencies; `env`, `cwd`, `timeout_s` hold for each command."""
+    """What to run and how. `slots`: at most so many jobs at once on each node; `after`: pairs (later, earlier);
+    `independent`: look for no dependencies; `env`, `cwd`, `timeout_s` hold for each command."""
 
     commands: tuple[str, ...]
     on: str | None = None
@@ -57,6 +51,7 @@ class Parallel:
             "stdin": "none",
             "tty": None,
             "become": self.become,
+            "awaited": True,
         }
 
 
@@ -131,9 +126,10 @@ def must_run(allotment: Allotment) -> None:
 
 
 def _place(name: str, told: Mapping[str, Any], slots: int | None) -> Place:
-    """At least one slot: a node all of whose slots are taken is only the last to be chosen."""
+    """At least one slot is tried: a node all of whose slots were taken may have one by then."""
     whole = slots if slots is not None else int(told["slots"])
-    return Place(name, max(1, whole - int(told["running"])), int(told["running"]))
+    running = int(told["running"])
+    return Place(name, max(1, whole - running), running, max(1, whole))
 
 
 def _tasks(

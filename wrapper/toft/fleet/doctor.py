@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from toft.engine.runner import collections_path
+from toft.fleet import hook_file
 from toft.fleet.failures import Failure
 from toft.fleet.fleet import Fleet
 from toft.fleet.nodes import Node
 from toft.fleet.status import status
+from toft.fleet.warmth import warmth
 
 Verdict = Literal["ok", "warn", "fail"]
 OLDEST_NODE_PYTHON = (3, 8)
@@ -41,7 +43,7 @@ class Check:
 
 def doctor(fleet: Fleet) -> list[Check]:
     """This machine first, then the configuration, then every node."""
-    return [*_machine(fleet), *_configuration(fleet), *_nodes(fleet)]
+    return [*_machine(fleet), *_configuration(fleet), _hook(fleet), *_nodes(fleet)]
 
 
 def _machine(fleet: Fleet) -> Iterator[Check]:
@@ -51,6 +53,7 @@ def _machine(fleet: Fleet) -> Iterator[Check]:
     yield _ssh()
     yield _state(fleet.store.path.parent)
     yield _collection(fleet)
+    yield _engine(fleet)
 
 
 def _ssh() -> Check:
@@ -85,6 +88,16 @@ def _collection(fleet: Fleet) -> Check:
     return Check("collection", "ok", ours)
 
 
+def _engine(fleet: Fleet) -> Check:
+    found = warmth(fleet.engine.environment)
+    if found.path is None:
+        return Check("engine", "warn", f"commands cannot start warm: {found.why}", "export XDG_RUNTIME_DIR=DIR")
+    if found.told is None:
+        return Check("engine", "ok", "none runs; the next command starts one")
+    told = found.told
+    return Check("engine", "ok", f"process {told['pid']}, {told['served']} served, {told['memory_bytes'] >> 20} MiB")
+
+
 def _configuration(fleet: Fleet) -> Iterator[Check]:
     where = ", ".join(map(str, fleet.inventory.paths)) or "the embedded default"
     yield Check("inventory", "ok", f"{where} ({fleet.inventory.source})", "" if fleet.inventory.paths else "toft init")
@@ -92,6 +105,15 @@ def _configuration(fleet: Fleet) -> Iterator[Check]:
         yield Check("configuration", "ok", str(file))
     for note in fleet.settings.notes:
         yield Check("configuration", "warn", note)
+
+
+def _hook(fleet: Fleet) -> Check:
+    hook = hook_file.state(fleet.engine.environment)
+    if not hook.on:
+        return Check("hook", "ok", f"off ({hook_file.ON})")
+    if hook.stale:
+        return Check("hook", "warn", f"on, but it says nothing: {hook.stale}", hook_file.ON)
+    return Check("hook", "ok", f"on, as of {hook.made_at}: {hook.text}")
 
 
 def _nodes(fleet: Fleet) -> Iterator[Check]:

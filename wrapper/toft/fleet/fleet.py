@@ -25,7 +25,7 @@ from toft.store.store import Store
 @dataclass(frozen=True)
 class Fleet:
     """`cwd` is the directory that the person stands in, `asked_at` (epoch seconds) when they asked, if
-    they wait since then; `notices` are to be shown once."""
+    they wait since then; `notices` are to be shown once; `progress` names a file that is told how far a sync is."""
 
     settings: Settings
     inventory: inventories.Inventory
@@ -34,6 +34,7 @@ class Fleet:
     cwd: Path
     asked_at: float | None = None
     notices: tuple[str, ...] = ()
+    progress: str | None = None
 
     def ask(self, request: Request) -> Answers:
         """Run a request; a refusal becomes a Failure that says what, why and what to type."""

@@ -8,13 +8,10 @@ What the hook could not judge for sure (variables, redirects, patterns of progra
 
 from __future__ import annotations
 
-import json
 import os
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
-from pathlib import Path
 from typing import Any
 
 from ansible_collections.toft.fleet.plugins.plugin_utils import rules as known
@@ -63,18 +60,11 @@ class Elsewhere:
         return f"elsewhere: {', '.join([*parts, *needs])}" if parts or needs else "nothing belongs elsewhere"
 
 
-def refresh(fleet: Fleet, path: Path) -> Elsewhere:
-    """Ask the fleet as it is now and write the table, in one step, for this user alone."""
+def table_of(fleet: Fleet) -> tuple[Elsewhere, dict[str, Any]]:
+    """The fleet as it is now, asked, and the table that follows from it."""
     found = look(fleet)
     rules = known.with_user_rules(known.built_in(), [dict(rule) for rule in fleet.settings.rules])
-    table = {"made_at": time.time(), "made_from": _sources(fleet), **reduced(rules, found)}
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.{os.getpid()}")
-    new.touch(mode=0o600)
-    # The programs stand by themselves in the first line: for most commands the hook need not read on.
-    new.write_text(" ".join(table["programs"]) + "\n" + json.dumps(table, separators=(",", ":")))
-    new.replace(path)
-    return found
+    return found, reduced(rules, found)
 
 
 def look(fleet: Fleet) -> Elsewhere:
@@ -82,7 +72,7 @@ def look(fleet: Fleet) -> Elsewhere:
     here = next((node for node in nodes if node.local), None)
     others = [node for node in nodes if not node.local and node.state == "online" and node.declared.get("auto", True)]
     system = here.known("os") if here else {"Linux": "linux", "Darwin": "macos"}.get(os.uname().sysname)
-    mine = set(here.load("capabilities") or () if here else _programs_here())
+    mine = set(here.load("capabilities") or () if here else _found_here())
     heavy = route(fleet, Words((HEAVY,), "exec")).node
     away = heavy if heavy in {node.name for node in others} else None
     return Elsewhere(
@@ -177,20 +167,9 @@ def _capabilities(node: Node) -> list[str]:
     return list(node.load("capabilities") or ())
 
 
-def _programs_here() -> list[str]:
+def _found_here() -> list[str]:
     """This machine is no node: what it has is looked for on PATH."""
     from shutil import which
 
-    return [name for name in ("docker", "podman", "nvidia-smi", "xcodebuild") if which(name)]
-
-
-def _sources(fleet: Fleet) -> list[tuple[str, int | None]]:
-    files = [*fleet.settings.files, *fleet.inventory.files, fleet.settings.directory / "config.yaml"]
-    return [(str(path), _changed(path)) for path in dict.fromkeys(files)]
-
-
-def _changed(path: Path) -> int | None:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return None
+    programs = {"docker": "docker", "podman": "podman", "gpu": "nvidia-smi", "xcode": "xcodebuild"}
+    return [capability for capability, program in programs.items() if which(program)]

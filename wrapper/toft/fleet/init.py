@@ -59,9 +59,7 @@ class Written:
     next_command: str
 
 
-def init(
-    env: Mapping[str, str], path: Path | None = None, *, force: bool = False, dry_run: bool = False
-) -> Written:
+def init(env: Mapping[str, str], path: Path | None = None, *, force: bool = False, dry_run: bool = False) -> Written:
     """Looks, decides and writes. Raises BadFile when something is in the way; asks nothing."""
     return write(look(env), target(env, path), env, force=force, dry_run=dry_run)
 
@@ -117,18 +115,14 @@ def write(seen: Seen, path: Path, env: Mapping[str, str], *, force: bool, dry_ru
 def _alone(machines: list[Machine]) -> tuple[str, ...]:
     if len(machines) > 1:
         return ()
-    return (
-        "no other machine was found: name some in ~/.ssh/config, or: tailscale up; then: toft init --force",
-    )
+    return ("no other machine was found: name some in ~/.ssh/config, or: tailscale up; then: toft init --force",)
 
 
 def _put(path: Path, content: str, force: bool) -> Path | None:
     """Whole or not at all. Gives where the file that was there before is now."""
     there = os.path.lexists(path)
     if there and not force:
-        raise BadFile(
-            str(path), None, "is there already", "to replace it (it is kept as .bak): toft init --force"
-        )
+        raise BadFile(str(path), None, "is there already", "to replace it (it is kept as .bak): toft init --force")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         new = _temporary(path, content)

@@ -47,13 +47,18 @@ _SECTION = re.compile(r"\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?\Z")
 
 def check(path: Path) -> tuple[Path, ...]:
     """The inventory files that stand for this path. Raises BadFile for the first mistake."""
-    directory = path if path.is_dir() else path.parent
     files = _bounded(path, _sources(path)) if path.is_dir() else (path,)
     for file in files:
         check_source(file)
-    for file in _bounded(directory, _variable_files(directory)):
+    for file in variable_files(path):
         _check_variables(file)
     return files
+
+
+def variable_files(path: Path) -> tuple[Path, ...]:
+    """The files in group_vars and host_vars that belong to this path. Raises BadFile."""
+    directory = path if path.is_dir() else path.parent
+    return _bounded(directory, _variable_files(directory))
 
 
 def _bounded(directory: Path, files: Iterator[Path]) -> tuple[Path, ...]:

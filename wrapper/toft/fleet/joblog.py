@@ -96,9 +96,7 @@ def _line(where: str, text: str) -> Line:
     parts = text.split("\t", 8)
     try:
         number, node, start, runtime, _, received, code, signal, command = parts
-        return Line(
-            int(number), node, float(start), float(runtime), int(received), int(code), int(signal), command
-        )
+        return Line(int(number), node, float(start), float(runtime), int(received), int(code), int(signal), command)
     except ValueError as error:
         raise Failure(f"{where}: not a line of a job log") from error
 

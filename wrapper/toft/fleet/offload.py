@@ -14,7 +14,8 @@ from typing import Any
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
 
 from toft.engine.requests import Request, Step
-from toft.fleet import interrupted, owners
+from toft.fleet import announcements, interrupted, owners
+from toft.fleet.announcements import Announcement
 from toft.fleet.commands import Words
 from toft.fleet.failures import NOT_STARTED, Failure
 from toft.fleet.fleet import Fleet, new_id, now
@@ -27,6 +28,7 @@ from toft.store.records import Job
 class Offload:
     """What to run and how. `on` narrows the candidates to a pattern, `node` is one by name; times in seconds.
 
+    `awaited`: somebody will follow it from its start, so that it is held back until he reads.
     `sync` brings the tree along: True any directory, None a working tree unless `cwd` says where to run, False none.
     """
 
@@ -41,6 +43,7 @@ class Offload:
     retries: int = 0
     node: str | None = None
     sync: bool | None = None
+    awaited: bool = True
 
     def job(self, job_id: str) -> dict[str, Any]:
         return {
@@ -51,6 +54,7 @@ class Offload:
             "stdin": "pipe" if self.stdin else "none",
             "tty": self.tty,
             "become": self.become,
+            "awaited": self.awaited,
         }
 
 
@@ -64,6 +68,7 @@ class Started:
     sure: bool
     tree: Tree | None = None
     placed: dict[str, Any] | None = None
+    announcement: Announcement | None = None
 
     @property
     def brought(self) -> Told | None:
@@ -103,7 +108,9 @@ def _start_once(fleet: Fleet, offload: Offload, exclude: tuple[str, ...]) -> Sta
         return _broken_off(fleet, replace(job, run_dir=str(run_dir)), failure)
     started = _started(fleet, job, answers["route"]["decision"], answers.steps.get("dispatch") or {})
     places = (answers.steps.get("sync") or {}).get("places") or [None]
-    return replace(started, tree=tree, placed=places[0])
+    decision, away = started.decision, not answers["route"]["local"]
+    said = announcements.of_job(fleet, started.job.command, decision) if away else None
+    return replace(started, tree=tree, placed=places[0], announcement=said)
 
 
 def _broken_off(fleet: Fleet, job: Job, failure: Failure) -> Started:

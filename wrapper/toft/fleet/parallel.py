@@ -13,49 +13,25 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 from ansible_collections.toft.fleet.plugins.plugin_utils import schedule as scheduling
-from ansible_collections.toft.fleet.plugins.plugin_utils.dependencies import Edge
 from ansible_collections.toft.fleet.plugins.plugin_utils.schedule import Decision, Event, Schedule, Skip, Start
 
 from toft.engine.control import Control, Detach, Order, Signal
-from toft.fleet import sync, worker
+from toft.fleet import announcements, sync, worker
 from toft.fleet.allotment import Allotment, must_run
+from toft.fleet.announcements import Announcement
 from toft.fleet.failures import NOT_STARTED
 from toft.fleet.fleet import Fleet, now
-from toft.fleet.follow import UNKNOWN, Followed, ending
+from toft.fleet.follow import Followed, ending
 from toft.fleet.mirrors import Mirrors, tree_of
-from toft.fleet.worker import Accepted, Broke, Contact, Done, NeverStarted, Report, Seat
+from toft.fleet.rows import Outcome, Row
+from toft.fleet.worker import Accepted, Broke, Contact, Done, NeverStarted, NoSlot, Report, Seat
 from toft.store import durations
 from toft.store.records import Job
 
 TICK_S = 0.2
-Phase = Literal["waiting", "starting", "running", "ended", "skipped"]
-
-
-@dataclass(frozen=True)
-class Row:
-    """A command as it stands. `begun` and `ended` in seconds since the beginning of it all."""
-
-    number: int
-    command: str
-    job: Job
-    phase: Phase = "waiting"
-    begun: float | None = None
-    ended: float | None = None
-    code: int | None = None
-    silent: bool = False
-    detached: bool = False
-
-    @property
-    def final(self) -> bool:
-        return self.phase in ("ended", "skipped")
-
-    def to_dict(self) -> dict[str, Any]:
-        """A job of the contract, with its number, and with `origin` and code as `offload` has them."""
-        code = self.job.exit_code if self.job.state != "unknown" else None
-        return {**self.job.to_dict(), "number": self.number, "exit_code": code}
 
 
 @dataclass(frozen=True)
@@ -66,48 +42,14 @@ class Watch:
     wrote: Callable[[int, str, str, bytes], None] = lambda number, node, stream, data: None
     tick: Callable[[], None] = lambda: None
     say: Callable[[str], None] = lambda text: None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """`sequential_s` is the sum of what the commands took, `wall_s` what it took together."""
-
-    rows: tuple[Row, ...]
-    edges: tuple[Edge, ...]
-    wall_s: float
-    planned_s: float
-
-    @property
-    def sequential_s(self) -> float:
-        return round(sum(row.job.duration_s or 0.0 for row in self.rows), 3)
-
-    @property
-    def speedup(self) -> float | None:
-        return round(self.sequential_s / self.wall_s, 2) if self.wall_s and self.sequential_s else None
-
-    @property
-    def code(self) -> int:
-        """0 if all ended with 0, 1 if any failed, 125 if nothing started, 255 if any is unknown."""
-        if self.rows and all(row.job.state == "not_started" for row in self.rows):
-            return NOT_STARTED
-        if any(row.job.state in ("unknown", "running") for row in self.rows):
-            return UNKNOWN
-        return int(any(row.code for row in self.rows))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The contract's JSON."""
-        return {
-            "jobs": [row.to_dict() for row in self.rows],
-            "edges": [edge.to_dict() for edge in self.edges],
-            "wall_s": round(self.wall_s, 3),
-            "sequential_s": self.sequential_s,
-            "speedup": self.speedup,
-        }
+    announced: Callable[[Announcement], None] = lambda announcement: None
 
 
 def run(fleet: Fleet, allotment: Allotment, control: Control, watch: Watch, since: float | None = None) -> Outcome:
     """All of it, to its end. `since` is the time.monotonic() from which the whole is counted."""
     must_run(allotment)
+    if said := _announcement(fleet, allotment):
+        watch.announced(said)
     running = _Run(fleet, allotment, control, watch, time.monotonic() if since is None else since)
     try:
         running.begin()
@@ -116,6 +58,17 @@ def run(fleet: Fleet, allotment: Allotment, control: Control, watch: Watch, sinc
     finally:
         running.close()
     return running.outcome()
+
+
+def _announcement(fleet: Fleet, allotment: Allotment) -> Announcement | None:
+    """None where all of it stays on this machine, as planned."""
+    spans = allotment.spans
+    if all(allotment.nodes[span.node]["local"] for span in spans):
+        return None
+    if len(spans) == 1:
+        decision = {**allotment.decisions[spans[0].number], "node": spans[0].node}
+        return announcements.of_job(fleet, [allotment.command(spans[0].number)], decision)
+    return announcements.of_several(fleet, [allotment.command(span.number) for span in spans])
 
 
 @dataclass
@@ -130,6 +83,7 @@ class _Run:
     rows: dict[int, Row] = field(default_factory=dict)
     controls: dict[int, Control] = field(default_factory=dict)
     threads: list[threading.Thread] = field(default_factory=list)
+    crowded: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         allotment = self.allotment
@@ -161,6 +115,7 @@ class _Run:
             self._take(self.reports.get(timeout=TICK_S))
         for order in self.control.take():
             self._obey(order)
+        self._tell()
         self.watch.tick()
 
     @property
@@ -203,7 +158,8 @@ class _Run:
         row = self.rows[number]
         job = replace(row.job, node=node, reason=self._reason(number, node))
         row = self._change(number, job=job, phase="starting", begun=self._now())
-        seat = Seat(number, job, node, self.allotment.nodes[node], self.mirrors)
+        slots = self.schedule.places[node].most + self.schedule.serving(node)
+        seat = Seat(number, job, node, self.allotment.nodes[node], slots, self.mirrors)
         control = self.controls[number] = Control()
 
         def write(stream: str, data: bytes) -> None:
@@ -235,6 +191,8 @@ class _Run:
                 self._tell(scheduling.Started(number))
             case NeverStarted():
                 self._refused(report)
+            case NoSlot():
+                self._no_slot(report)
             case Contact(number, node, there):
                 self._change(number, silent=not there)
                 self.watch.say(f"{node} {'is back' if there else 'does not answer; what runs on it runs on'}")
@@ -246,16 +204,33 @@ class _Run:
 
     def _refused(self, report: NeverStarted) -> None:
         """Elsewhere then, as a job of its own; the refused one keeps its record."""
-        row = self.rows[report.number]
         node = report.job.node or ""
         self._drop(report.number)
         self.watch.say(f"{report.number} was not started on {node}: {report.message}")
-        fresh = worker.new_job(self.fleet, row.command, report.number)
-        worker.make_room(fresh)
-        self.fleet.store.add(fresh)
-        self._change(report.number, job=fresh, phase="waiting", begun=None)
+        self._wait_again(report.number, self._fresh(report.number))
         gone = [scheduling.Gone(node)] if report.unreachable else []
         self._tell(*gone, scheduling.Refused(report.number, node))
+
+    def _no_slot(self, report: NoSlot) -> None:
+        """Others have taken the node's slots."""
+        number, node = report.number, report.job.node or ""
+        self._drop(number)
+        if node not in self.crowded and not self.schedule.taken(node) - 1:
+            self.crowded.add(node)
+            self.watch.say(f"{node} has no free slot ({report.message}); what is to run there waits for one")
+        job = self._fresh(number) if report.spent else replace(report.job, node=None, reason=None)
+        self._wait_again(number, job)
+        self._tell(scheduling.Full(number, node))
+
+    def _fresh(self, number: int) -> Job:
+        """The same command as a new job, with its record."""
+        job = worker.new_job(self.fleet, self.rows[number].command, number)
+        worker.make_room(job)
+        self.fleet.store.add(job)
+        return job
+
+    def _wait_again(self, number: int, job: Job) -> None:
+        self._change(number, job=job, phase="waiting", begun=None)
 
     def _done(self, number: int, followed: Followed) -> None:
         job, node = followed.job, followed.job.node or ""
@@ -263,7 +238,7 @@ class _Run:
         row = self._change(
             number, job=job, phase="ended", ended=self._now(), code=followed.code, detached=followed.detached
         )
-        if not followed.detached and (text := ending(job)) and job.state != "exited":
+        if not followed.detached and (text := ending(job)) and job.state not in ("exited", "signaled"):
             self.watch.say(f"{number}: {text}")
         self._learn(row)
         sure = job.state != "unknown" and not followed.detached
@@ -302,4 +277,3 @@ class _Run:
     def _pass_on(self, order: Order) -> None:
         for control in self.controls.values():
             control.give(order)
-

@@ -4,8 +4,9 @@ Whoever calls may have been talked into it by a text that it read (a log, a page
 decision is made here, from the parsed command, and nothing that a caller can say changes it. A line is taken
 apart as a shell would take it (`bash -lc`, `env`, `xargs`, `$(…)`, `eval`, here-documents), and each command in
 it, and each wrapper around it, is judged by itself: the first rule that applies decides on it, the owner's rules
-before the built-in ones (policy.yml), and of all of them the strictest word holds. What cannot be understood,
-or names its program only when it runs, asks.
+before the built-in ones (policy.yml), and of all of them the strictest word holds. Where a command can be read in
+more than one way (`policy_readings`), or hands on a text that may be run (`policy_texts`), that is judged too.
+What cannot be understood, or names its program only when it runs, asks.
 
 It is a gate, no prison: what a script or a compiled program does when it runs cannot be read off its name.
 """
@@ -17,20 +18,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal
 
-import yaml
 from ansible_collections.toft.fleet.plugins.plugin_utils import rules as known
 from ansible_collections.toft.fleet.plugins.plugin_utils import shell
 
-from toft.fleet.settings_keys import only, text, texts
-from toft.fleet.yaml_source import Place, did_you_mean, read, shown
+from toft.fleet import policy_readings, policy_texts
+from toft.fleet.policy_texts import Texts
+from toft.fleet.yaml_source import shown
 
 Word = Literal["allow", "ask", "deny"]
 WORDS: tuple[Word, ...] = ("allow", "ask", "deny")
 """From the mildest to the strictest."""
-OWN_KEYS = ("decision", "tools", "nodes", "reason")
-FILE = "mcp-policy.yaml"
+BUILT_IN = "built in"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,11 @@ class Rule:
     tools: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
     commands: bool = True
-    source: str = "built in"
+    source: str = BUILT_IN
+    reads_words: bool = False
+    """Whether it looks at arguments: then it can allow nothing that only a shell could tell."""
+    whatever_it_says: bool = False
+    """Whether it looks at nothing but the program: then what that is told is the owner's own risk."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +62,14 @@ class Target:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`command` is the part of a line that decided, `rule` what it fell under."""
+    """`command` is the part of a line that decided, `rule` what it fell under, `source` whose rule that is."""
 
     decision: Word
     reason: str = ""
     rule: str = ""
     command: str = ""
+    source: str = BUILT_IN
+    whatever_it_says: bool = False
 
     @property
     def strictness(self) -> int:
@@ -78,25 +84,23 @@ class Policy:
     rules: tuple[Rule, ...]
     conditions: known.Rules
     file: Path
+    texts: Texts
 
     @property
     def looks_at_nodes(self) -> bool:
         return any(rule.nodes for rule in self.rules)
 
+    def is_strict(self, name: str) -> bool:
+        """Whether the rule of this name in `conditions` does not allow."""
+        return self.rules[int(name)].decision != "allow"
+
 
 def judge(policy: Policy, target: Target, line: shell.CommandLine | None = None) -> Verdict:
     """The strictest of what is said about the tool, and about each command of the line."""
     default = Verdict(policy.default, "no rule speaks of it")
-    always = [i for i, rule in enumerate(policy.rules) if not rule.commands]
     if line is None:
-        return _first(policy, target, always, "") or default
-    about = list(_unreadable(line))
-    for command, wraps in _parts(line):
-        candidates = sorted({*always, *_matching(policy, command)})
-        verdict = _first(policy, target, candidates, _shown(command))
-        # What a wrapper wraps is judged besides, so no rule is needed to let the wrapper through.
-        about += [verdict] if verdict else [] if wraps else [default]
-    return max(about, key=lambda verdict: verdict.strictness, default=default)
+        return _first(policy, target, (), "") or default
+    return max(_Judging(policy, target, default).line(line), key=lambda each: each.strictness, default=default)
 
 
 def with_environment(line: shell.CommandLine, env: Mapping[str, str]) -> shell.CommandLine:
@@ -105,10 +109,75 @@ def with_environment(line: shell.CommandLine, env: Mapping[str, str]) -> shell.C
     return replace(line, commands=tuple(replace(c, assignments=added + c.assignments) for c in line.commands))
 
 
-def _first(policy: Policy, target: Target, candidates: Sequence[int], command: str) -> Verdict | None:
-    for rule in (policy.rules[i] for i in candidates):
-        if _speaks_of(rule, target):
-            return Verdict(rule.decision, rule.reason, f"{rule.name} ({rule.source})", command)
+def in_directory(line: shell.CommandLine, directory: str) -> shell.CommandLine:
+    """The line as it is if it starts there."""
+    return replace(line, commands=tuple(policy_readings.entered(each, directory) for each in line.commands))
+
+
+@dataclass(frozen=True)
+class _Judging:
+    """All that is to be said of a line; the strictest of it will hold."""
+
+    policy: Policy
+    target: Target
+    default: Verdict
+
+    def line(self, line: shell.CommandLine) -> Iterator[Verdict]:
+        yield from _unreadable(line)
+        for command in line.commands:
+            for part, wraps in _parts(command):
+                yield from self.part(part, wraps)
+            yield from self.texts(command)
+
+    def part(self, command: shell.Command, wraps: bool) -> Iterator[Verdict]:
+        """As it is written; and read in another way, if a strict rule speaks of that."""
+        verdict = self.first(command)
+        # What a wrapper wraps is judged besides, so no rule is needed to let the wrapper through.
+        yield from [verdict] if verdict else [] if wraps else [self.default]
+        sure = policy_readings.is_sure(command, self.policy.conditions)
+        for reading in policy_readings.others(command):
+            verdict = self.first(reading)
+            yield from [verdict] if verdict else [] if wraps or sure else [self.default]
+        if policy_readings.is_open(command, self.policy.conditions, self.policy.is_strict):
+            yield Verdict("ask", "what it is to do is not known before it runs", "unnamed (built in)", _shown(command))
+
+    def texts(self, command: shell.Command) -> Iterator[Verdict]:
+        """What is handed to another program. One that the owner allows unconditionally meets only the owner's rules."""
+        allowed = self.first(replace(command, via=()))
+        trusted = allowed is not None and allowed.decision == "allow" and allowed.whatever_it_says
+        for why, text in policy_texts.suspicious(command, self.policy.texts):
+            if not trusted:
+                yield Verdict("ask", why, "text (built in)", shown(text, 200))
+        names = policy_readings.strict_names(self.policy.conditions, self.policy.is_strict)
+        try:
+            for text in policy_texts.handed_on(command, self.policy.texts, names):
+                found = self.spoken_of(text)
+                if found and not (trusted and found.source == BUILT_IN):
+                    why = f"a text in it may be run, and {found.reason}"
+                    yield Verdict("ask", why, found.rule, shown(text, 200))
+        except policy_texts.TooMuch:
+            yield Verdict("ask", "it holds more text than can be looked at", "text (built in)", _shown(command))
+
+    def spoken_of(self, text: str) -> Verdict | None:
+        """The strictest that a rule says of this text, if it were run."""
+        parts = [part for command in shell.parse(text).commands for part, _ in _parts(command)]
+        found = [verdict for part in parts if (verdict := self.first(part)) and verdict.decision != "allow"]
+        return max(found, key=lambda each: each.strictness, default=None)
+
+    def first(self, command: shell.Command) -> Verdict | None:
+        alone = shell.CommandLine("", (command,))
+        matched = {int(each.rule) for each in known.requirement(alone, self.policy.conditions).matched}
+        if not all(word.literal for word in command.argv):
+            rules = self.policy.rules
+            matched = {n for n in matched if rules[n].decision != "allow" or not rules[n].reads_words}
+        return _first(self.policy, self.target, matched, _shown(command))
+
+
+def _first(policy: Policy, target: Target, matched: Sequence[int] | set[int], command: str) -> Verdict | None:
+    for number, rule in enumerate(policy.rules):
+        if (number in matched or not rule.commands) and _speaks_of(rule, target):
+            name = f"{rule.name} ({rule.source})"
+            return Verdict(rule.decision, rule.reason, name, command, rule.source, rule.whatever_it_says)
     return None
 
 
@@ -118,21 +187,16 @@ def _speaks_of(rule: Rule, target: Target) -> bool:
 
 
 def _any(patterns: Sequence[str], names: Sequence[str]) -> bool:
-    return not patterns or any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
+    """Whatever the case: `MacPro51` and `macpro51` are nobody's two machines."""
+    return not patterns or any(fnmatchcase(n.casefold(), p.casefold()) for n in names for p in patterns)
 
 
-def _matching(policy: Policy, command: shell.Command) -> set[int]:
-    alone = shell.CommandLine("", (command,))
-    return {int(each.rule) for each in known.requirement(alone, policy.conditions).matched}
-
-
-def _parts(line: shell.CommandLine) -> Iterator[tuple[shell.Command, bool]]:
-    """Each command without its wrappers, and each wrapper as the command that it is itself (True)."""
-    for command in line.commands:
-        yield replace(command, argv=command.argv or (shell.Word(":"),), via=()), False
-        for at in range(len(command.via)):
-            words = tuple(word for each in command.via[at:] for word in each) + command.argv
-            yield replace(command, argv=words, via=()), True
+def _parts(command: shell.Command) -> Iterator[tuple[shell.Command, bool]]:
+    """The command without its wrappers, and each wrapper as the command that it is itself (True)."""
+    yield replace(command, argv=command.argv or (shell.Word(":"),), via=()), False
+    for at in range(len(command.via)):
+        words = tuple(word for each in command.via[at:] for word in each) + command.argv
+        yield replace(command, argv=words, via=()), True
 
 
 _STARTS_WITH = re.compile(r"\b(?:BASH_ENV|BASH_FUNC_\w*|PROMPT_COMMAND|LD_PRELOAD|LD_AUDIT|DYLD_INSERT_LIBRARIES)\b")
@@ -145,106 +209,11 @@ def _unreadable(line: shell.CommandLine) -> Iterator[Verdict]:
     if line.errors:
         yield Verdict("ask", "a part of it could not be understood", "unreadable (built in)", shown(line.text))
     for command in line.commands:
-        if command.argv and not _is_named(command.argv[0]):
+        if command.argv and not policy_readings.is_named(command):
             why = "which program it runs is not known before it runs"
             yield Verdict("ask", why, "unnamed (built in)", _shown(command))
-
-
-def _is_named(word: shell.Word) -> bool:
-    return word.literal or word.text.startswith(("$(which ", "$(command -v "))
 
 
 def _shown(command: shell.Command) -> str:
     redirects = (f"{each.op} {each.target.text}" for each in command.redirects if not each.op.startswith("<<"))
     return shown(" ".join((*command.words, *redirects)), 200)
-
-
-# ---- the owner's file --------------------------------------------------------
-
-
-def load(directory: Path) -> Policy:
-    """The built-in rules, and before them those of `mcp-policy.yaml` in the configuration. Raises BadFile."""
-    path = directory / FILE
-    document = yaml.safe_load(Path(__file__).with_name("policy.yml").read_text())
-    mine = [(_built_in(entry), _conditions(entry)) for entry in document["rules"]]
-    base = _vocabulary(document)
-    place = Place(read(path)) if path.exists() or path.is_symlink() else None
-    given = only(place, ("default", "built_in", "rules")) if place and place.value is not None else {}
-    default = decision(given["default"]) if "default" in given else "allow"
-    owners = [_rule(child) for _, child in given["rules"].children()] if "rules" in given else []
-    if "rules" in given:
-        _check(given["rules"], base)
-    keeps = "built_in" not in given or _truth(given["built_in"])
-    return _policy(default, [*owners, *(mine if keeps else ())], base, path)
-
-
-def _policy(default: Word, pairs: list[tuple[Rule, Mapping[str, Any]]], base: known.Rules, path: Path) -> Policy:
-    spoken = [
-        {"name": str(i), "topics": ["policy"], **conditions}
-        for i, (rule, conditions) in enumerate(pairs)
-        if rule.commands
-    ]
-    return Policy(default, tuple(rule for rule, _ in pairs), known.with_user_rules(base, spoken), path)
-
-
-def _vocabulary(document: Mapping[str, Any]) -> known.Rules:
-    """No rules yet, but how the words of programs are to be read, and the sets that a rule may name."""
-    built_in = known.built_in()
-    ours = known.load({"rules": [], "syntax": document["syntax"], "sets": document["sets"]})
-    sets = {**built_in.sets, **ours.sets}
-    return replace(built_in, rules=(), syntax=(*ours.syntax, *built_in.syntax), sets=sets, index={}, patterned=())
-
-
-def _conditions(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in entry.items() if key in (*known.CONDITIONS, "unless")}
-
-
-def _built_in(entry: Mapping[str, Any]) -> Rule:
-    return Rule(entry["name"], entry["decision"], entry["reason"])
-
-
-def _rule(place: Place) -> tuple[Rule, Mapping[str, Any]]:
-    given = only(place, ("name", *OWN_KEYS, *known.CONDITIONS, "unless"))
-    if "decision" not in given:
-        raise place.bad("says no decision", "decision: allow, ask or deny")
-    conditions = _conditions({key: child.value for key, child in given.items()})
-    rule = Rule(
-        name=text(given["name"]) if "name" in given else f"rule {int(str(place.path[-1])) + 1}",
-        decision=decision(given["decision"]),
-        reason=text(given["reason"]) if "reason" in given else "the owner's rule",
-        tools=texts(given["tools"]) if "tools" in given else (),
-        nodes=texts(given["nodes"]) if "nodes" in given else (),
-        commands=bool(conditions),
-        source=place.label,
-    )
-    if not conditions and not rule.tools and not rule.nodes:
-        raise place.bad("says nothing about a command, a tool or a node", "to say it of all: default: deny")
-    return rule, conditions
-
-
-def _check(place: Place, base: known.Rules) -> None:
-    """The conditions are judged by who applies them; a complaint gets its line."""
-    if not isinstance(place.value, list):
-        raise place.bad("must be a list of rules")
-    for index, child in place.children():
-        conditions = _conditions(cast("Mapping[str, Any]", child.value))
-        if not conditions:
-            continue
-        try:
-            known.with_user_rules(base, [{"name": "x", "topics": ["policy"], **conditions}])
-        except known.RuleError as error:
-            steps = tuple(error.key.split(".")) if error.key else ()
-            fix = did_you_mean(error.key.rpartition(".")[2], error.allowed) if error.allowed else ""
-            raise Place(place.document, (*place.path, index, *steps)).bad(shown(error.problem, 200), fix) from error
-
-
-def decision(place: Place) -> Word:
-    if place.value not in WORDS:
-        raise place.bad(f"{shown(place.value)} is no decision", did_you_mean(place.value, WORDS))
-    return place.value
-
-
-def _truth(place: Place) -> bool:
-    if not isinstance(place.value, bool):
-        raise place.bad(f"must be true or false, not {shown(place.value)}")
-    return place.value

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from toft.fleet.settings_keys import KEYS, Limits, LoadWeights, Overload
+from toft.fleet.settings_keys import KEYS, Kept, Limits, LoadWeights, Overload
 from toft.fleet.yaml_source import BadFile, Place, did_you_mean, parse, read, scalar_document, shown
 
 GUMMY_KEYS = ("load_weights", "sync_exclude", "host_preferences")
@@ -35,6 +35,7 @@ class Settings:
     host_preferences: Mapping[str, tuple[str, ...]]
     rules: tuple[Mapping[str, Any], ...]  # nearest first; before the built-in ones
     overload: Overload
+    mirrors: Kept
     announce: str  # off | text | notification | speech
     budgets: Mapping[str, Limits]  # by node; "" is for every other
     connect_timeout: float  # seconds
@@ -86,6 +87,7 @@ def join(layers: list[Layer], directory: Path, home: Path) -> Settings:
             sources[name] = (place.label, *sources[name])
     values["load_weights"] = _weights(values["load_weights"], layers)
     values["overload"] = Overload(**values["overload"])
+    values["mirrors"] = Kept(**values["mirrors"])
     for name in ("host_preferences", "budgets"):
         values[name] = MappingProxyType(dict(values[name]))
     project = next((layer.base for layer in layers if layer.kind == "repository" and layer.file), None)
@@ -211,9 +213,7 @@ def _variable(variable: str, text: str) -> Place:
 
 def _options(flags: Mapping[str, object], cwd: Path) -> Layer:
     """A name that is no key is our own mistake, not the user's: KeyError, in `join`."""
-    given = {
-        name: value for name, value in flags.items() if value is not None and value != () and value != []
-    }
+    given = {name: value for name, value in flags.items() if value is not None and value != () and value != []}
     return Layer("options", {name: _option(name, value) for name, value in given.items()}, cwd)
 
 

@@ -47,6 +47,14 @@ class Overload:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """How long nodes keep the mirror of a tree of this machine unused, and how many of them; 0 is no limit."""
+
+    days: float = 30.0
+    most: int = 50
+
+
+@dataclass(frozen=True)
 class Limits:
     """Caps of an agent; None is no cap. A node's own `toft_budget_usd` is its `session_usd`."""
 
@@ -203,6 +211,7 @@ OVERLOAD: Mapping[str, Reader] = {
     "memory_percent": _percent,
     "load_per_core": _share,
 }
+MIRRORS: Mapping[str, Reader] = {"days": _share, "most": whole}
 
 KEYS: Mapping[str, Key] = MappingProxyType(
     {
@@ -212,6 +221,7 @@ KEYS: Mapping[str, Key] = MappingProxyType(
         "host_preferences": Key(preferences, {}, _update, repository=True),
         "rules": Key(rules, (), _nearest_first, repository=True),
         "overload": Key(partial(numbers, bounds=OVERLOAD), {}, _update),
+        "mirrors": Key(partial(numbers, bounds=MIRRORS), {}, _update),
         "announce": Key(announce, "off"),
         "budgets": Key(budgets, {}, _update),
         "connect_timeout": Key(partial(number, low=0.1, high=600), 5.0),

@@ -133,7 +133,9 @@ def order(fleet: Fleet, tree: Tree, **more: Any) -> dict[str, Any]:
     """What the action is told of the tree."""
     cache = cache_directory(fleet.engine.environment) / "trees" / tree.name
     wanted = {"name": tree.name, "root": str(tree.root), "git": tree.git, "relative": tree.relative}
-    return {**wanted, "exclude": list(fleet.settings.sync_exclude), "cache": str(cache), **more}
+    told: dict[str, Any] = {"exclude": list(fleet.settings.sync_exclude), "cache": str(cache)}
+    told |= {"progress": fleet.progress, "keep": vars(fleet.settings.mirrors)}
+    return {**wanted, **told, **more}
 
 
 def cache_directory(env: Any) -> Path:
@@ -188,5 +190,3 @@ def exit_code(told: list[Told]) -> int:
     """0 if all went well, 1 if some did, 125 if none."""
     failed = sum(one.error is not None for one in told)
     return 0 if not failed else NOT_STARTED if failed == len(told) else 1
-
-

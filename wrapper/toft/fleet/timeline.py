@@ -9,10 +9,10 @@ import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ansible_collections.toft.fleet.plugins.plugin_utils.schedule import Span
+from ansible_collections.toft.fleet.plugins.plugin_utils.plan import Span
 
 from toft.fleet.allotment import Allotment
-from toft.fleet.parallel import Outcome, Row
+from toft.fleet.rows import Outcome, Row
 
 FULL, LEFT, PARTS = "█", "▐", " ▏▎▍▌▋▊▉"
 

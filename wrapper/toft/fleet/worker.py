@@ -6,7 +6,7 @@ commands a hundred seconds. What is left for a start is one session on the conne
 as for every other question to a job. The promises are those of a single `offload`: the record is there before
 anything is asked, and the intent (which node is about to be asked) before the node is. So a job is started at
 most once, and whoever comes later can find it. A command that goes to another node because the first provably
-never started it gets an id of its own.
+never started it gets an id of its own; one that only found no slot keeps its id, and its intent names the next node.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.toft.fleet.plugins.plugin_utils.dispatching import START_S, outcome_of, start_on
-from ansible_collections.toft.fleet.plugins.plugin_utils.intent import Cancelled, Intent, declare
+from ansible_collections.toft.fleet.plugins.plugin_utils.intent import Cancelled, Intent, declare_anew
 from ansible_collections.toft.fleet.plugins.plugin_utils.placing import in_place
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
 
@@ -31,6 +31,8 @@ from toft.fleet.follow import Followed, Wishes, follow
 from toft.fleet.mirrors import Mirrors
 from toft.store.records import Job
 
+NO_SLOT = "no_slot"
+"""A node's word for all its slots being taken."""
 CHANGED = "mirror_changed"
 """A node's word for a mirror that does not hold what the job is to see any more."""
 REACH = frozenset({"refused", "no_route", "dns", "auth", "host_key_changed", "host_key_unknown", "no_python", "become"})
@@ -39,12 +41,14 @@ REACH = frozenset({"refused", "no_route", "dns", "auth", "host_key_changed", "ho
 
 @dataclass(frozen=True)
 class Seat:
-    """A command and the node it is given to. `node` is the answer of the action `allocate` for it."""
+    """A command and the node it is given to. `node` is the answer of the action `allocate` for it; `slots` how many
+    jobs there may be there with this one."""
 
     number: int
     job: Job
     name: str
     node: dict[str, Any]
+    slots: int
     mirrors: Mirrors | None = None
 
 
@@ -65,6 +69,16 @@ class NeverStarted:
     job: Job
     message: str
     unreachable: bool
+
+
+@dataclass(frozen=True)
+class NoSlot:
+    """Not started either, and it may be tried again, there or elsewhere. `spent`: but not under this id."""
+
+    number: int
+    job: Job
+    message: str
+    spent: bool
 
 
 @dataclass(frozen=True)
@@ -90,7 +104,7 @@ class Broke:
     error: Exception
 
 
-Report = Accepted | NeverStarted | Contact | Done | Broke
+Report = Accepted | NeverStarted | NoSlot | Contact | Done | Broke
 
 
 def new_job(fleet: Fleet, command: str, number: int) -> Job:
@@ -138,17 +152,17 @@ def _run(
         report(Done(seat.number, follow(fleet, begun.job, wishes)))
 
 
-def _start(fleet: Fleet, seat: Seat) -> Accepted | NeverStarted:
+def _start(fleet: Fleet, seat: Seat) -> Accepted | NeverStarted | NoSlot:
     transport = Transport.from_dict(seat.node["transport"])
     job = replace(seat.job, node=seat.name, transport=seat.node["transport"])
     try:
-        declare(Path(job.run_dir or ""), [Intent(job.id, seat.name, transport.to_dict(), job.command, now())])
+        declare_anew(Path(job.run_dir or ""), [Intent(job.id, seat.name, transport.to_dict(), job.command, now())])
     except Cancelled as error:
         return _never(fleet, seat, job, {"code": "cancelled", "message": str(error)})
-    request = seat.node["job"] | {"argv": None, "shell": job.command[0], "id": job.id}
+    request = seat.node["job"] | {"argv": None, "shell": job.command[0], "id": job.id, "slots": seat.slots}
     told = _ask(fleet, seat, transport, request)
     if told["outcome"] == "refused":
-        return _never(fleet, seat, job, told["error"] or {})
+        return _refused(fleet, seat, job, told)
     job = job.with_node_record(told["record"]) if told.get("record") else replace(job, state="unknown")
     fleet.store.update(job)
     return Accepted(seat.number, job, told["outcome"] == "started")
@@ -167,6 +181,15 @@ def _ask(fleet: Fleet, seat: Seat, transport: Transport, request: dict[str, Any]
     return told
 
 
+def _refused(fleet: Fleet, seat: Seat, job: Job, told: dict[str, Any]) -> NeverStarted | NoSlot:
+    error = told["error"] or {}
+    if error.get("code") != NO_SLOT:
+        return _never(fleet, seat, job, error)
+    if told.get("spent"):
+        skipped(fleet, job, str(error["message"]))
+    return NoSlot(seat.number, seat.job, str(error["message"]), bool(told.get("spent")))
+
+
 def _never(fleet: Fleet, seat: Seat, job: Job, error: dict[str, Any]) -> NeverStarted:
     message = str(error.get("message") or f"{seat.name} refused it")
     job = skipped(fleet, job, message)
@@ -179,5 +202,3 @@ def skipped(fleet: Fleet, job: Job, why: str) -> Job:
     fleet.store.update(job)
     owners.forget(Path(job.run_dir or ""))
     return job
-
-

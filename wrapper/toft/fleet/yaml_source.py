@@ -24,9 +24,7 @@ import yaml
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 50
 MAX_VALUES = 200_000
-CORE_TAGS = frozenset(
-    f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "seq", "map")
-)
+CORE_TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "seq", "map"))
 MERGE_TAG = "tag:yaml.org,2002:merge"
 
 Path_ = tuple[Hashable, ...]

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from toft.fleet.failures import Failure
-from toft.fleet.policy import load
+from toft.fleet.policy_file import load
 from toft.fleet.settings import config_directory
 from toft.fleet.yaml_source import BadFile
 from toft.mcp.desk import Desk

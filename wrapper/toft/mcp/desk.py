@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from toft.engine.control import Control
+from toft.fleet import hook_file
 from toft.fleet import jobs as use
 from toft.fleet.allotment import Parallel, allot
-from toft.fleet.announcements import announce, kind, sentence, together
+from toft.fleet.announcements import Announcement
 from toft.fleet.commands import Words
 from toft.fleet.failures import Failure
 from toft.fleet.fleet import Fleet, assemble
@@ -19,13 +21,13 @@ from toft.fleet.follow import Followed, Wishes, ending, follow
 from toft.fleet.nodes import Node
 from toft.fleet.offload import Offload, Started, start
 from toft.fleet.output import Stretch, stretch
-from toft.fleet.parallel import Outcome, Row, Watch, run
+from toft.fleet.parallel import Watch, run
 from toft.fleet.route import route
+from toft.fleet.rows import Outcome, Row
 from toft.fleet.status import Status, status
 from toft.fleet.sync import Told, sync
 from toft.fleet.sync import pull as fetch
 from toft.mcp.trimming import Trimmed
-from toft.mcp.work import Steering
 from toft.store.records import Job
 
 System = Literal["linux", "macos"]
@@ -41,13 +43,21 @@ class Wanted:
     arch: str | None = None
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What a command finds around it; seconds after which it is stopped."""
+
+    cwd: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    timeout_s: float | None = None
+
+
 @dataclass
 class Running:
     """A job under way, looked at from the other thread for progress. `began` is called once it has started."""
 
     began: Callable[[Job], None]
     started: Started | None = None
-    announcement: str | None = None
     notes: list[str] = field(default_factory=list)
     output: dict[str, Trimmed] = field(default_factory=lambda: {"stdout": Trimmed(), "stderr": Trimmed()})
 
@@ -74,26 +84,31 @@ class Several:
         if first:
             self.began(row.job)
 
+    def announced(self, announcement: Announcement) -> None:
+        self.announcement = announcement.text
+
     def wrote(self, number: int, node: str, stream: str, data: bytes) -> None:
         self.output[number][stream].put(data)
 
 
 @dataclass(frozen=True)
 class Desk:
-    """What every call needs of the process: environment, directory, inventories."""
+    """What every call needs of the process: environment, directory, inventories. `cancelled`: begin nothing more."""
 
     env: Mapping[str, str]
     cwd: Path
     inventory: tuple[Path, ...] = ()
+    cancelled: Callable[[], bool] = lambda: False
 
     @contextmanager
     def fleet(self) -> Iterator[Fleet]:
         """Configuration and inventory as they are now; the records' connection is closed at the end."""
         fleet = assemble(self.env, self.cwd, inventory=self.inventory)
         try:
-            yield fleet
+            yield fleet.cancellable(self.cancelled)
         finally:
             fleet.store.close()
+            hook_file.renew(self.env)
 
     def status(self, patterns: list[str]) -> Status:
         with self.fleet() as fleet:
@@ -113,28 +128,24 @@ class Desk:
         return decision, node.groups
 
     def run(
-        self, command: str, wanted: Wanted, more: Mapping[str, Any], steering: Steering, running: Running
+        self, command: str, wanted: Wanted, surroundings: Surroundings, control: Control, running: Running
     ) -> Followed:
         with self.fleet() as fleet:
             nodes = self._nodes(fleet, wanted)
-            words = _line(command)
-            offload = Offload(words, on=_on(wanted, nodes), node=wanted.node, stdin=False, **more)
-            started = start(fleet.cancellable(steering.stopped.is_set), offload, running.notes.append)
+            on = _on(wanted, nodes)
+            offload = Offload(_line(command), on=on, node=wanted.node, stdin=False, **vars(surroundings))
+            started = start(fleet, offload, running.notes.append)
             running.started = started
             running.began(started.job)
-            running.announcement = _announced(fleet, command, started)
             put = {stream: trimmed.put for stream, trimmed in running.output.items()}
-            wishes = Wishes(lambda stream, data: put[stream](data), running.notes.append, steering.control)
+            wishes = Wishes(lambda stream, data: put[stream](data), running.notes.append, control)
             return _told(follow(fleet, started.job, wishes), running)
 
-    def parallel(self, asked: Parallel, steering: Steering, several: Several) -> Outcome:
+    def parallel(self, asked: Parallel, control: Control, several: Several) -> Outcome:
         with self.fleet() as fleet:
-            allotment = allot(fleet.cancellable(steering.stopped.is_set), asked)
-            if fleet.settings.announce != "off":
-                several.announcement = together(len(asked.commands), kind(" ".join(asked.commands)))
-                announce(several.announcement, fleet.settings.announce, lambda text: None)
-            watch = Watch(several.changed, several.wrote, say=several.notes.append)
-            return run(fleet, allotment, steering.control, watch)
+            allotment = allot(fleet, asked)
+            watch = Watch(several.changed, several.wrote, say=several.notes.append, announced=several.announced)
+            return run(fleet, allotment, control, watch)
 
     def sync(self, pattern: str | None, pull: str | None, dry_run: bool) -> list[Told]:
         """To the nodes that match; with `pull`, that path back from the one that is named."""
@@ -202,14 +213,6 @@ def _fits(node: Node, wanted: Wanted) -> bool:
 def _asked(wanted: Wanted) -> str:
     parts = [f"os {wanted.os}" if wanted.os else "", f"arch {wanted.arch}" if wanted.arch else ""]
     return " and ".join(part for part in parts if part) + (f" and is {wanted.node}" if wanted.node else "")
-
-
-def _announced(fleet: Fleet, command: str, started: Started) -> str | None:
-    """Said now, and in the answer; stdout is not ours to print on."""
-    said = None if fleet.settings.announce == "off" else sentence((command,), started.decision)
-    if said:
-        announce(said, fleet.settings.announce, lambda text: None)
-    return said
 
 
 def _told(followed: Followed, running: Running) -> Followed:

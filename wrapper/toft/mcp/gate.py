@@ -17,7 +17,7 @@ from ansible_collections.toft.fleet.plugins.plugin_utils.shell import parse
 
 from toft.fleet.audit import Audit, redacted
 from toft.fleet.failures import NOT_STARTED, Failure
-from toft.fleet.policy import Policy, Target, Verdict, judge, with_environment
+from toft.fleet.policy import Policy, Target, Verdict, in_directory, judge, with_environment
 
 Ask = Callable[[str], Awaitable[bool | None]]
 """Puts a question to the person; None: this client cannot ask."""
@@ -25,13 +25,14 @@ Ask = Callable[[str], Awaitable[bool | None]]
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a tool. `command` and `facts` are written down; of `env`, which is judged too, only the names."""
+    """One call of a tool. `arguments` are written down; by the others it is judged, if it runs a command."""
 
     tool: str
     client: str
     command: str = ""
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
+    cwd: str | None = None
     id: str = field(default_factory=lambda: "c" + secrets.token_hex(5))
 
 
@@ -42,12 +43,14 @@ class Gate:
 
     def begin(self, call: Call) -> None:
         """Raises Failure if it cannot be written down."""
-        names = {"env": sorted(call.env)} if call.env else {}
-        self._write(call, "call", client=call.client, **call.facts, **names)
+        self._write(call, "call", client=call.client, **call.arguments)
 
     def judged(self, call: Call, node: str | None = None, groups: tuple[str, ...] = ()) -> Verdict:
-        line = with_environment(parse(call.command), call.env) if call.command else None
-        return judge(self.policy, Target(call.tool, node, groups), line)
+        target = Target(call.tool, node, groups)
+        if not call.command:
+            return judge(self.policy, target)
+        line = with_environment(parse(call.command), call.env)
+        return judge(self.policy, target, in_directory(line, call.cwd) if call.cwd else line)
 
     async def admit(self, call: Call, verdict: Verdict, node: str | None, ask: Ask) -> None:
         """Raises Failure unless the call may go on."""
@@ -77,9 +80,8 @@ class Gate:
         self._write(call, "end", **facts)
 
     def _write(self, call: Call, event: str, **facts: Any) -> None:
-        command = {"command": redacted(call.command)} if call.command and event == "call" else {}
         shown = {key: redacted(value) if isinstance(value, str) else value for key, value in facts.items()}
-        self.audit.write(event, call=call.id, tool=call.tool, **command, **shown)
+        self.audit.write(event, call=call.id, tool=call.tool, **shown)
 
     def _refusal(self, call: Call, verdict: Verdict, node: str | None, answer: bool | None) -> Failure:
         what = f"`{verdict.command}`" if verdict.command else call.tool

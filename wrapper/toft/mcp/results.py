@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from toft.fleet.output import Stretch
 from toft.mcp.trimming import Trimmed, text
 from toft.store.records import Job
 
@@ -186,6 +187,20 @@ def output(job_id: str, stream: str, trimmed: Trimmed) -> Output:
     rest = f"job_output(job_id={job_id!r}, stream={stream!r}, offset={begin}, length=…)" if trimmed.omitted else None
     return Output(
         head=text(trimmed.head), tail=text(trimmed.tail), bytes=trimmed.size, omitted_bytes=trimmed.omitted, rest=rest
+    )
+
+
+def piece(job: Job, stream: Literal["stdout", "stderr"], found: Stretch) -> Piece:
+    following = found.offset + len(found.data)
+    return Piece(
+        job=job.id,
+        stream=stream,
+        offset=found.offset,
+        bytes=len(found.data),
+        next_offset=following if found.more or not job.final else None,
+        ended=job.final and not found.more,
+        untrusted=untrusted(job.node),
+        text=text(found.data),
     )
 
 

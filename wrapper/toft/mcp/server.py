@@ -17,8 +17,8 @@ from mcp.server import MCPServer
 from toft.fleet.audit import Audit
 from toft.fleet.fleet import state_directory
 from toft.fleet.policy import Policy
+from toft.mcp.calling import Face
 from toft.mcp.desk import Desk
-from toft.mcp.face import Face
 from toft.mcp.gate import Gate
 from toft.mcp.tools import add_tools
 from toft.mcp.work import AT_ONCE, Threads

@@ -198,13 +198,13 @@ def verdict(text, table):
     if not reasons:
         return None
     here = f"what it writes stays on that node; to run it here all the same: TOFT_HOOK=off {text}"
-    return f"{reasons[0]} Run: {instead(text, found)} ({here})"
+    return f"{reasons[0]} Run: {instead(text, found, table.get('toft', 'toft'))} ({here})"
 
 
-def instead(text, found):
+def instead(text, found, toft):
     simple = all(sign.isalnum() or sign in "@%+=:,./_ -" for sign in text)
     plain = len(found) == 1 and simple and not is_assignment(found[0][0])
-    return "toft offload -- " + text.strip() if plain else "toft offload --shell -- " + quoted(text)
+    return toft + (" offload -- " + text.strip() if plain else " offload --shell -- " + quoted(text))
 
 
 def quoted(text):

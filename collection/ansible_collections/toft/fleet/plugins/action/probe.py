@@ -18,7 +18,9 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         options = self.validate_argument_spec(argument_spec={**play.REACH, **play.POLICY})[1]
-        return play.answered(super().run(tmp, task_vars), lambda: _probe(options, task_vars or {}))
+        return play.answered(
+            super().run(tmp, task_vars), lambda: _probe(options, task_vars or {}), options.get("request")
+        )
 
 
 def _probe(options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,9 @@ class ActionModule(ActionBase):
         options = self.validate_argument_spec(
             argument_spec=OPTIONS, required_one_of=[("request", "words")], mutually_exclusive=[("request", "words")]
         )[1]
-        return play.answered(super().run(tmp, task_vars), lambda: _route(options, task_vars or {}))
+        return play.answered(
+            super().run(tmp, task_vars), lambda: _route(options, task_vars or {}), options.get("request")
+        )
 
 
 def _route(options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,9 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         self._supports_check_mode = False
         options = self.validate_argument_spec(argument_spec=play.TARGET)[1]
-        return play.answered(super().run(tmp, task_vars), lambda: _sync(options, task_vars or {}))
+        return play.answered(
+            super().run(tmp, task_vars), lambda: _sync(options, task_vars or {}), options.get("request")
+        )
 
 
 def _sync(options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:

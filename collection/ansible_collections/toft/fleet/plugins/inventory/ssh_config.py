@@ -98,9 +98,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
         except OSError as error:
             raise AnsibleParserError(f"{file} cannot be read: {error.strerror}; try: toft init") from error
         for one in skipped:
-            self.display.warning(
-                f"{one.file}:{one.line}: toft.fleet.ssh_config leaves out {one.what}: {one.why}"
-            )
+            self.display.warning(f"{one.file}:{one.line}: toft.fleet.ssh_config leaves out {one.what}: {one.why}")
         self.inventory.add_group(GROUP)
         for alias in aliases:
             if self._is_wanted(alias):

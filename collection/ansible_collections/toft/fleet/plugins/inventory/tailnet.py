@@ -191,9 +191,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def _variables(self, peer: Peer) -> dict[str, Any]:
         """Only what is known: a variable that is not there can be tested for."""
         system = self.get_option("os_map").get(peer.os)
-        connection = (
-            {"ansible_connection": "local"} if peer.is_self else {"ansible_host": self._address(peer)}
-        )
+        connection = {"ansible_connection": "local"} if peer.is_self else {"ansible_host": self._address(peer)}
         if self.get_option("ansible_user") and not peer.is_self:
             connection["ansible_user"] = self.get_option("ansible_user")
         about = {

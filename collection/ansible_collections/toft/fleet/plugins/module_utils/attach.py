@@ -41,16 +41,19 @@ class Output:
         self._path = job.file(name)
         self._fd: Optional[int] = None
 
-    def read(self, end: Optional[int]) -> bytes:
+    def next(self, end: Optional[int]) -> Optional[frames.Part]:
+        """What comes after what was last given out; None if there is nothing for now."""
         if self._fd is None:
             try:
                 self._fd = os.open(self._path, os.O_RDONLY)
             except FileNotFoundError:
-                return b""
-        wanted = CHUNK_BYTES if end is None else min(CHUNK_BYTES, end - self.offset)
-        data = os.pread(self._fd, wanted, self.offset) if wanted > 0 else b""
-        self.offset += len(data)
-        return data
+                return None
+        size = min(CHUNK_BYTES, (os.fstat(self._fd).st_size if end is None else end) - self.offset)
+        if size <= 0:
+            return None
+        part = frames.Part(self._fd, self.offset, size)
+        self.offset += size
+        return part
 
     def close(self) -> None:
         if self._fd is not None:
@@ -116,10 +119,10 @@ class Follower:
         """Send one piece of each stream that has one."""
         some = False
         for output in self._outputs:
-            data = output.read(self._record[output.name + "_bytes"] if self._record else None)
-            if data:
+            part = output.next(self._record[output.name + "_bytes"] if self._record else None)
+            if part is not None:
                 some = True
-                self._channel.send(frames.head(KINDS[output.name], len(data)), data)
+                self._channel.send_part(KINDS[output.name], part)
         return some
 
     def _spoken_to(self) -> bool:

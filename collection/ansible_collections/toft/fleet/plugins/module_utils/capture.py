@@ -82,9 +82,7 @@ def _base(user: Account, current: Mapping[bytes, bytes]) -> Environment:
     return env
 
 
-def _run(
-    user: Account, argv: List[str], env: Environment, umask: int, marker: bytes, deadline: float
-) -> bytes:
+def _run(user: Account, argv: List[str], env: Environment, umask: int, marker: bytes, deadline: float) -> bytes:
     """What the shell prints up to the second marker, or up to its end or the deadline."""
     words = [sys.executable, "-I", "-S", "-c", DUMP, marker.decode(), "/proc/self/environ", "rb"]
     if any(set(word) & set("'\\!\n") for word in words):

@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 class Commit:
     """One slot brought to one manifest, or left as it was."""
 
-    def __init__(
-        self, stage: Stage, slot: slots.Slot, plan: upkeep.Plan, entries: Entries, pulse: Any
-    ) -> None:
+    def __init__(self, stage: Stage, slot: slots.Slot, plan: upkeep.Plan, entries: Entries, pulse: Any) -> None:
         self._stage = stage
         self._slot = slot
         self._plan = plan

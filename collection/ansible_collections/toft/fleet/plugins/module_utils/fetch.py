@@ -31,6 +31,8 @@ def serve(channel: frames.Channel, request: Dict[str, Any], place: slots.Place) 
     wanted = str(request["path"])
     if wanted != "." and manifest.unsafe(wanted):
         raise jobs.Refused("bad_request", "not a path in the tree: %r" % wanted)
+    place.stay()
+    place.used()
     slot = place.slot(int(request["slot"])) if request.get("slot") else _latest(place)
     paths = _chosen(slot.root, wanted, int(request["most"]), int(request["most_bytes"]))
     entries = _listed(channel, slot.root, paths)

@@ -17,11 +17,13 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, List, Optional, Tuple
+    from typing import Any, Iterator, List, Optional, Tuple, Union
 
 MARKER = b"toft-node 1\n"
 LARGEST = 64 << 20
 READ_BYTES = 256 << 10
+WORTHWHILE = 32 << 10
+"""Bytes from which on a payload is left to the kernel."""
 HEAD = 5
 
 REQUEST, STDIN, STDIN_END, SIGNAL, WINDOW, CREDIT = b"R", b"I", b"Z", b"K", b"W", b"C"
@@ -61,22 +63,35 @@ def split(payload: bytes) -> Tuple[int, bytes]:
 
 
 class Decoder:
-    """Frames out of bytes that come in any pieces."""
+    """Frames out of bytes that come in any pieces. A frame of one of the kinds in `flowing` is not waited for: what
+    there is of its payload is given out as a frame of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, flowing: bytes = b"") -> None:
         self._held = bytearray()
+        self._flowing = flowing
+        self._kind = b""
+        self._left = 0
 
     def feed(self, data: bytes) -> List[Tuple[bytes, bytes]]:
         """The frames that `data` completes. Raises BadFrame for what cannot be one."""
+        found = []
+        if self._left and data:
+            piece, data = data[: self._left], data[self._left :]
+            self._left -= len(piece)
+            found.append((self._kind, piece))
         self._held += data
-        found, done = [], 0
+        done = 0
         with memoryview(self._held) as view:
             while len(view) - done >= HEAD:
-                end = done + HEAD + _size(view[done : done + HEAD])
-                if len(view) < end:
+                kind, start = bytes(view[done : done + 1]), done + HEAD
+                end = start + _size(view[done:start])
+                flows = len(view) < end and len(view) > start and kind in self._flowing
+                if len(view) < end and not flows:
                     break
-                found.append((bytes(view[done : done + 1]), bytes(view[done + HEAD : end])))
-                done = end
+                found.append((kind, bytes(view[start:end])))
+                done = min(end, len(view))
+                if flows:
+                    self._kind, self._left = kind, end - done
         del self._held[:done]
         return found
 
@@ -92,6 +107,39 @@ class Gone(Exception):
     """The client is no longer there."""
 
 
+class Part:
+    """So many bytes of a file, from an offset on; the file has them and never changes in them."""
+
+    def __init__(self, file: int, offset: int, size: int) -> None:
+        self.file = file
+        self.offset = offset
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, rest: slice) -> Part:
+        return Part(self.file, self.offset + rest.start, self.size - rest.start)
+
+    def send(self, sink: int) -> int:
+        """As much as the sink takes now: by the kernel alone where it does that."""
+        try:
+            sent = os.sendfile(sink, self.file, self.offset, self.size)
+        except BlockingIOError:
+            raise
+        except OSError:  # macOS takes only sockets, some file systems none
+            sent = os.write(sink, self.read())
+        if sent == 0:
+            raise Gone()  # somebody has made the file shorter
+        return sent
+
+    def read(self) -> bytes:
+        data = os.pread(self.file, self.size, self.offset)
+        if len(data) < self.size:
+            raise Gone()
+        return data
+
+
 class Channel:
     """Two descriptors that lead to a client, and the frames that have arrived."""
 
@@ -101,7 +149,7 @@ class Channel:
         self.arrived: List[Tuple[bytes, bytes]] = []
         self.sent_at = time.monotonic()
         self._decoder = Decoder()
-        self._outbox: List[memoryview] = []
+        self._outbox: List[Union[memoryview, Part]] = []
 
     def next(self) -> Optional[Tuple[bytes, bytes]]:
         """Wait for a frame; None at the end of the client's side."""
@@ -133,15 +181,33 @@ class Channel:
         self._outbox += [memoryview(piece) for piece in pieces if piece]
         self.flush()
 
+    def send_part(self, kind: bytes, part: Part) -> None:
+        """A frame whose payload lies in a file."""
+        if len(part) < WORTHWHILE:
+            self.send(head(kind, len(part)), part.read())
+            return
+        self._outbox += [memoryview(head(kind, len(part))), part]
+        self.flush()
+
     def flush(self) -> None:
         """Send what the client takes now. Raises Gone."""
         try:
             while self._outbox:
-                self._sent(os.writev(self.sink, self._outbox))
+                first = self._outbox[0]
+                if isinstance(first, Part):
+                    self._sent(first.send(self.sink))
+                else:
+                    self._sent(os.writev(self.sink, list(self._bytes())))
         except BlockingIOError:
             return
         except OSError:
             raise Gone() from None
+
+    def _bytes(self) -> Iterator[memoryview]:
+        for piece in self._outbox:
+            if isinstance(piece, Part):
+                return
+            yield piece
 
     def _sent(self, count: int) -> None:
         self.sent_at = time.monotonic()

@@ -83,12 +83,7 @@ def refusal(error: OSError, where: str) -> Refused:
 
 def valid(job_id: object) -> bool:
     """Whether this is `^[a-z0-9][a-z0-9-]{2,40}$` (without the cost of `re`)."""
-    return (
-        isinstance(job_id, str)
-        and 3 <= len(job_id) <= 41
-        and job_id[0] != "-"
-        and ID_CHARACTERS.issuperset(job_id)
-    )
+    return isinstance(job_id, str) and 3 <= len(job_id) <= 41 and job_id[0] != "-" and ID_CHARACTERS.issuperset(job_id)
 
 
 def boot_id() -> str:
@@ -122,9 +117,7 @@ def never_seen(job_id: str) -> Record:
     return dict(blank(job_id), error={"code": "never_seen", "message": "no job has this id here"})
 
 
-def judge(
-    accepted: Record, spawned: Optional[Record], result: Optional[Record], alive: bool, boot: str
-) -> Record:
+def judge(accepted: Record, spawned: Optional[Record], result: Optional[Record], alive: bool, boot: str) -> Record:
     """The record of a job from what stands in its directory.
 
     `alive` must have been asked before the files were read: a supervisor that ends in between has

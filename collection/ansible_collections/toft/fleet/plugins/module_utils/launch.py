@@ -16,12 +16,14 @@ from ansible_collections.toft.fleet.plugins.module_utils.clock import Clock
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as signals
-    from typing import NoReturn, Optional
+    from typing import NoReturn
+
+    from ansible_collections.toft.fleet.plugins.module_utils.orders import Order
 else:
     import _signal as signals  # without `enum`, which `signal` brings
 
 
-def launch(job: jobs.Job, command: spawn.Command, timeout: Optional[float], boot: str) -> int:
+def launch(job: jobs.Job, command: spawn.Command, order: Order, boot: str) -> int:
     """Start a supervisor for an accepted job; returns when the command runs, or cannot.
 
     Returns the number of the OSError that kept it from the start, or 0: then the job's record says all.
@@ -33,7 +35,7 @@ def launch(job: jobs.Job, command: spawn.Command, timeout: Optional[float], boot
         _no_process(job, error)
         pid = -1
     if pid == 0:
-        _detached(job, command, timeout, boot, report)
+        _detached(job, command, order, boot, report)
     os.close(report)
     if pid > 0:
         os.waitpid(pid, 0)
@@ -43,15 +45,13 @@ def launch(job: jobs.Job, command: spawn.Command, timeout: Optional[float], boot
     return int(said or 0)
 
 
-def _detached(
-    job: jobs.Job, command: spawn.Command, timeout: Optional[float], boot: str, report: int
-) -> NoReturn:
+def _detached(job: jobs.Job, command: spawn.Command, order: Order, boot: str, report: int) -> NoReturn:
     """In the first child: leave the session behind, fork once more, supervise. Never returns."""
     try:
         os.setsid()
         if os.fork() == 0:
             _leave(job, report)
-            _supervise(job, command, timeout, boot, report)
+            _supervise(job, command, order, boot, report)
     except OSError as error:
         if os.path.exists(job.file(jobs.SPAWNED)):
             _confess(job)
@@ -97,9 +97,7 @@ def _leave(job: jobs.Job, report: int) -> None:
         signals.signal(number, signals.SIG_IGN)
 
 
-def _supervise(
-    job: jobs.Job, command: spawn.Command, timeout: Optional[float], boot: str, report: int
-) -> None:
+def _supervise(job: jobs.Job, command: spawn.Command, order: Order, boot: str, report: int) -> None:
     wake = processes.wake_on_child()
     files = streams.open_files(job)
     child = spawn.fork(command)
@@ -121,7 +119,7 @@ def _supervise(
     # The command runs and the client knows; only now is time for the rest.
     from ansible_collections.toft.fleet.plugins.module_utils.supervisor import Supervisor
 
-    Supervisor(job, child, files, wake, clock, timeout).run()
+    Supervisor(job, child, files, wake, clock, order.timeout, order.awaited).run()
 
 
 def _mark(job: jobs.Job, pid: int, clock: Clock, boot: str) -> None:

@@ -13,7 +13,7 @@ import os
 import time
 import zlib
 
-from ansible_collections.toft.fleet.plugins.module_utils import frames, jobs, manifest, slots, upkeep
+from ansible_collections.toft.fleet.plugins.module_utils import frames, jobs, manifest, shelf, slots, upkeep
 from ansible_collections.toft.fleet.plugins.module_utils.commit import Commit, refresh_indexes
 from ansible_collections.toft.fleet.plugins.module_utils.stage import Stage, remove
 
@@ -29,9 +29,7 @@ PULSE_S = 2.0
 LARGEST_OFFER = 512 << 20
 
 
-def serve(
-    channel: frames.Channel, request: Dict[str, Any], place: slots.Place, kept: jobs.Jobs, boot: str
-) -> None:
+def serve(channel: frames.Channel, request: Dict[str, Any], place: slots.Place, kept: jobs.Jobs, boot: str) -> None:
     """Until the client has gone. Raises Refused and OSError, which become its answer."""
     visit = Visit(channel, request, place, kept, boot)
     try:
@@ -43,6 +41,7 @@ def serve(
         raise
     finally:
         visit.stage.abandon()
+        place.leave()
 
 
 class Visit:
@@ -65,13 +64,15 @@ class Visit:
         self._job: Optional[str] = request.get("job")
         self._cwd = str(request.get("cwd") or "")
         self._dry = bool(request.get("dry"))
+        self._about: Dict[str, Any] = request.get("about") or {}
+        self._keep: Dict[str, Any] = request.get("keep") or {}
         self._manifests: Dict[str, Entries] = {}
         if (self._job and not jobs.valid(self._job)) or (self._cwd and manifest.unsafe(self._cwd)):
             raise jobs.Refused("bad_request", "not a job's id, or not a path in the tree")
 
     def run(self) -> None:
         if not self._dry:
-            self._place.prepare()
+            self._place.visit()
             self.stage.prepare()
         self._tell(self._greeting())
         while True:
@@ -192,6 +193,8 @@ class Visit:
     def _lease(self, slot: slots.Slot, plan: Optional[upkeep.Plan] = None) -> Answer:
         counts = {"written": _ours(plan.write), "dropped": _ours(plan.drop)} if plan else {}
         if not self._dry:
+            self._place.used(self._about)
+            shelf.tidy(self._place.base, self._kept, self._about, self._keep)
             if self._job:
                 slot.give(self._job, self._digest)
             if self._cwd:

@@ -71,7 +71,7 @@ class Node:
             verb = request.get("verb")
             if verb == "follow":
                 return self._follow(request)
-            if verb in ("mirror", "fetch"):
+            if verb in ("mirror", "fetch", "mirrors"):
                 return self._exchange_tree(str(verb), request)
             self._channel.send(frames.message(frames.ANSWER, self._answer(verb, request)))
         except jobs.Refused as refused:
@@ -144,29 +144,37 @@ class Node:
             record = self._under_way(kept, order.id)
             if record is not None:
                 return self._already(record)
-            if request["job"].get("lease"):
-                self._take_up(request["job"])
-            answer = self._start_new(order)
+            answer = self._start_new(order, request["job"])
             if answer is not None:
                 return answer
 
-    def _start_new(self, order: Any) -> Optional[Answer]:
+    def _start_new(self, order: Any, asked: Dict[str, Any]) -> Optional[Answer]:
         """None when another start of the same id was faster."""
-        from ansible_collections.toft.fleet.plugins.module_utils import login
-        from ansible_collections.toft.fleet.plugins.module_utils.launch import launch
+        from ansible_collections.toft.fleet.plugins.module_utils import claim, login
 
         intake = self._intake()
         intake.prepare()
+        entry = login.login(self._account(), self._env, os.path.dirname(intake.root), self._umask)
+        with claim.Claim(self._jobs(), order.id, order.slots):
+            if asked.get("lease"):
+                self._take_up(asked)
+            job = self._launched(intake, order, entry)
+        if job is None:
+            return None
+        return {"record": job.record(self._boot), "already": False, "login": entry.note}
+
+    def _launched(self, intake: Intake, order: Any, entry: Any) -> Optional[jobs.Job]:
+        from ansible_collections.toft.fleet.plugins.module_utils.launch import launch
+
         user = self._account()
-        entry = login.login(user, self._env, os.path.dirname(intake.root), self._umask)
         job = intake.draft(order.accepted(user, time.time(), self._boot))
         if not intake.accept(job, order.id):
             return None
-        number = launch(job, order.command(user, entry, self._umask), order.timeout, self._boot)
+        number = launch(job, order.command(user, entry, self._umask), order, self._boot)
         if number:
             intake.discard(job)
             raise jobs.refusal(OSError(number, os.strerror(number)), intake.root)
-        return {"record": job.record(self._boot), "already": False, "login": entry.note}
+        return job
 
     def _take_up(self, job: Dict[str, Any]) -> None:
         """A job in a mirror: its tree must still be what was synced for it."""
@@ -179,8 +187,13 @@ class Node:
         return slots.place(self._account(), request.get("workdir"), request.get("name"))
 
     def _exchange_tree(self, verb: str, request: Dict[str, Any]) -> bool:
-        """A tree to its mirror, or results from there."""
-        if verb == "fetch":
+        """A tree to its mirror, or results from there; or what mirrors there are."""
+        if verb == "mirrors":
+            from ansible_collections.toft.fleet.plugins.module_utils import shelf, slots
+
+            base = slots.base(self._account(), request.get("workdir"))
+            shelf.serve(self._channel, request, base, self._jobs())
+        elif verb == "fetch":
             from ansible_collections.toft.fleet.plugins.module_utils import fetch
 
             fetch.serve(self._channel, request, self._mirror(request))

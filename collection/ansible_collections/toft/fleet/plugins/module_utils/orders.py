@@ -37,6 +37,8 @@ class Order:
         self.timeout: Optional[float] = job.get("timeout_s")
         self.stdin: str = job.get("stdin") or "none"
         self.tty: Optional[Dict[str, Any]] = job.get("tty")
+        self.slots: Optional[int] = job.get("slots")
+        self.awaited = job.get("awaited") is True
         wrong = self._wrong()
         if wrong:
             raise jobs.Refused("bad_request", wrong)
@@ -59,6 +61,9 @@ class Order:
             return "stdin is none or pipe"
         if self.tty is not None and not _window(self.tty):
             return "tty is null, or an object with a term and whole numbers of rows and cols"
+        number = isinstance(self.slots, int) and not isinstance(self.slots, bool)
+        if self.slots is not None and not (number and self.slots > 0):
+            return "slots is null, or a whole number above 0"
         return ""
 
     def directory(self, user: Account) -> str:

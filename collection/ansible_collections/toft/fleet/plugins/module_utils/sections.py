@@ -91,7 +91,5 @@ def percent(part: float, whole: float) -> Optional[float]:
 
 def averages(words: List[str]) -> Optional[Tuple[float, float, float]]:
     """The three load averages; a Mac may write them with the comma of its user's language."""
-    found = [
-        number for number in (decimal(word.replace(",", ".")) for word in words[:3]) if number is not None
-    ]
+    found = [number for number in (decimal(word.replace(",", ".")) for word in words[:3]) if number is not None]
     return (found[0], found[1], found[2]) if len(found) == 3 else None

@@ -7,6 +7,8 @@ under a running job: then the next slot takes the tree, `<tree>-<hash>.2` and so
 very same content share a slot. What we keep about a mirror stands beside it:
 
     .<tree>-<hash>/lock        flock'ed while a slot is chosen and switched
+    .<tree>-<hash>/visit       flock'ed by all who are at it, together; by who removes the mirror, alone
+    .<tree>-<hash>/about       whose tree it is; its time is when the mirror was used last
     .<tree>-<hash>/stage/      content that has arrived; survives a broken connection
     .<tree>-<hash>/<n>/state   what slot n holds, and by which stat data that is seen
     .<tree>-<hash>/<n>/next    what it is being switched to (then `state` is called `before`)
@@ -36,6 +38,7 @@ KEPT_S = 86400.0
 MOST_SLOTS = 32
 NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 STATE, NEXT, BEFORE, INDEXES = "state", "next", "before", "indexes"
+VISIT, ABOUT = "visit", "about"
 
 
 class Slot:
@@ -114,24 +117,93 @@ class Place:
     """The slots of one tree on this node."""
 
     def __init__(self, base: str, name: str) -> None:
-        if not name or name[0] in ".-" or not NAME_CHARACTERS.issuperset(name) or len(name) > 100:
+        if not plain(name):
             raise jobs.Refused("bad_request", "not a mirror's name: %r" % (name,))
         self.base = base
         self.own = os.path.join(base, "." + name)
-        self._name = name
+        self.name = name
         self._lock = -1
+        self._visit = -1
 
     @property
     def stage(self) -> str:
         return os.path.join(self.own, "stage")
 
     def slot(self, number: int) -> Slot:
-        root = os.path.join(self.base, self._name if number == 1 else "%s.%d" % (self._name, number))
+        root = os.path.join(self.base, self.name if number == 1 else "%s.%d" % (self.name, number))
         return Slot(root, os.path.join(self.own, str(number)), number)
 
     def slots(self) -> List[Slot]:
         """Those that exist."""
         return [slot for slot in map(self.slot, range(1, MOST_SLOTS + 1)) if slot.there]
+
+    # Who is at it.
+
+    def visit(self) -> None:
+        """Make the mirror if there is none; until `leave` (or our end) nobody can remove it."""
+        while True:
+            self.prepare()
+            try:
+                if self._enter(fcntl.LOCK_SH):
+                    return
+            except FileNotFoundError:
+                continue  # it was removed in this moment
+
+    def stay(self) -> bool:
+        """The same without making it; False when there is none."""
+        try:
+            return self._enter(fcntl.LOCK_SH)
+        except FileNotFoundError:
+            return False
+
+    def alone(self) -> bool:
+        """Whether nobody else is at it, and nobody can be until `leave`."""
+        try:
+            return self._enter(fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (FileNotFoundError, BlockingIOError):
+            return False
+
+    def leave(self) -> None:
+        if self._visit >= 0:
+            os.close(self._visit)
+        self._visit = -1
+
+    def _enter(self, how: int) -> bool:
+        """False if what we have locked is not there any more."""
+        path = os.path.join(self.own, VISIT)
+        self._visit = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._visit, how)
+            if os.path.samestat(os.fstat(self._visit), os.stat(path)):
+                return True
+        except OSError:
+            self.leave()
+            raise
+        self.leave()
+        return False
+
+    # Since when nobody needs it.
+
+    def used(self, about: Optional[Dict[str, Any]] = None) -> None:
+        """Note that it is used now, and whose it is if that is known."""
+        path = os.path.join(self.own, ABOUT)
+        if about is not None:
+            write(path, frames.dumps(about))
+        elif os.path.exists(path):
+            os.utime(path)
+
+    def about(self) -> Dict[str, Any]:
+        """`{machine, root, days}`; empty for a mirror that nobody has described."""
+        return _read(os.path.join(self.own, ABOUT)) or {}
+
+    def used_at(self) -> float:
+        """Seconds since the epoch."""
+        for name in (ABOUT, "lock"):
+            try:
+                return os.stat(os.path.join(self.own, name)).st_mtime
+            except FileNotFoundError:
+                continue
+        return os.stat(self.own).st_mtime
 
     def prepare(self) -> None:
         """Private all the way, for a tree may hold secrets. The work directory must be there already."""
@@ -158,23 +230,37 @@ class Place:
         lease = self.slot(number).lease(job_id)
         try:
             with self, open(lease, "rb") as file:
-                if file.read() == digest.encode():
+                if self.stay() and file.read() == digest.encode():
                     os.utime(lease)
+                    self.used()
                     return
         except FileNotFoundError:
             pass
+        finally:
+            self.leave()
         raise jobs.Refused("mirror_changed", "the mirror was given to another command meanwhile: try again")
 
 
+def plain(name: str) -> bool:
+    """Whether a mirror may have that name."""
+    return bool(name) and name[0] not in ".-" and NAME_CHARACTERS.issuperset(name) and len(name) <= 100
+
+
 def place(user: Account, workdir: object, name: object) -> Place:
-    """`workdir` as in the inventory: absolute, relative to the home, or with `~`; None is the home."""
+    return Place(base(user, workdir), str(name))
+
+
+def base(user: Account, workdir: object) -> str:
+    """The directory of all mirrors. `workdir` as in the inventory: absolute, relative to the home, or with `~`;
+    None is the home.
+    """
     given = str(workdir or "")
     if given == "~" or given.startswith("~/"):
         given = given[2:]
     if not user.home and not os.path.isabs(given):
         raise jobs.Refused("no_home", "there is no home for a mirror: set toft_workdir")
     folder = os.path.join(user.home or "/", os.path.expanduser(given))
-    return Place(os.path.join(os.path.normpath(folder), ".toft", "mirror"), str(name))
+    return os.path.join(os.path.normpath(folder), ".toft", "mirror")
 
 
 def write(path: str, data: bytes) -> None:

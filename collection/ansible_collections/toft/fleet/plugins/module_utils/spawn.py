@@ -193,9 +193,7 @@ def resize(master: int, window: Dict[str, Any]) -> None:
     fcntl.ioctl(master, termios.TIOCSWINSZ, b"".join(size.to_bytes(2, sys.byteorder) for size in sizes))
 
 
-def _become(
-    command: Command, streams: Tuple[int, int, int], news: int, gate: int, supervisor: int
-) -> NoReturn:
+def _become(command: Command, streams: Tuple[int, int, int], news: int, gate: int, supervisor: int) -> NoReturn:
     """In the child: turn into the command, or tell why not. Never returns."""
     step, path = "setup", b""
     try:

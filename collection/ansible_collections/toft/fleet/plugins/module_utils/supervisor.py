@@ -52,12 +52,15 @@ class Supervisor:
         wake: int,
         clock: Clock,
         timeout: Optional[float],
+        awaited: bool = False,
     ) -> None:
         self._job = job
         self._child = child
         self._wake = wake
         self._clock = clock
         self._limit = timeout
+        # Somebody has said that he will follow; until he does, he is taken to be slow.
+        self._awaited_until = time.monotonic() + control.CREDIT_LASTS_S if awaited else 0.0
         self._buffer = bytearray(streams.READ_BYTES)
         self._ooms = processes.out_of_memory_kills()
         self._kill_at: Optional[float] = None
@@ -114,15 +117,15 @@ class Supervisor:
 
     def _sources(self) -> List[int]:
         return [
-            stream.source
-            for stream in self._streams
-            if stream.source is not None and not self._too_far_ahead(stream)
+            stream.source for stream in self._streams if stream.source is not None and not self._too_far_ahead(stream)
         ]
 
     def _too_far_ahead(self, stream: streams.Stream) -> bool:
         """Whether the clients that lately gave signs of life have much of this stream still to read."""
         now = time.monotonic()
         delivered = [client.delivered[stream.name] for client in self._clients if client.credit_until > now]
+        if self._awaited_until > now:
+            delivered.append(0)
         if not delivered or self._ending is not None:
             return False
         return stream.written - max(delivered) > AHEAD_BYTES
@@ -130,7 +133,8 @@ class Supervisor:
     def _patience(self) -> Optional[float]:
         """Seconds until something is due by itself; None for never."""
         now = time.monotonic()
-        due = [client.credit_until - now for client in self._clients if client.credit_until > now]
+        until = [client.credit_until for client in self._clients] + [self._awaited_until]
+        due = [each - now for each in until if each > now]
         if self._stdin.look_again is not None:
             due.append(self._stdin.look_again)
         if self._ending is not None:
@@ -188,6 +192,7 @@ class Supervisor:
             spawn.resize(self._child.stdout, frames.loads(payload))
         elif kind == frames.CREDIT:
             client.credit(frames.loads(payload), time.monotonic())
+            self._awaited_until = 0.0
         elif kind == control.SEEN:
             client.seen(payload, self._sizes())
         elif kind == control.PING:

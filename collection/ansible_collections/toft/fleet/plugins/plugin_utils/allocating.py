@@ -34,9 +34,7 @@ def allocate(members: Sequence[Member], asked: Asked) -> dict[str, Any]:
     home = [at_home(m) if node.local else m for m, node in zip(members, nodes, strict=True)]
     return {
         "commands": [_command(line, known, nodes, policy) for line in asked.words],
-        "nodes": {
-            node.name: _node(node, member, home, asked) for node, member in zip(nodes, home, strict=True)
-        },
+        "nodes": {node.name: _node(node, member, home, asked) for node, member in zip(nodes, home, strict=True)},
     }
 
 

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,8 +33,13 @@ def ask(transport: Transport, request: Mapping[str, Any], *, deadline: float) ->
 
 def boot(transport: Transport) -> str:
     """The one command line that a node is ever given for a job. A user to become has passed a strict pattern."""
-    sudo = f"sudo -n -H -u {transport.become} -- " if transport.become else ""
-    return sudo + program.command(transport.python)
+    if transport.become:
+        return f"sudo -n -H -u {transport.become} -- {program.command(transport.python)}"
+    if transport.kind == "local" and transport.python is None:
+        # The Python that we are: another one would have to be found, and may be a slow stand-in.
+        with contextlib.suppress(program.BadInterpreter):
+            return program.command(sys.executable)
+    return program.command(transport.python)
 
 
 def silence(transport: Transport, exit_code: int, stderr: bytes) -> Cause:

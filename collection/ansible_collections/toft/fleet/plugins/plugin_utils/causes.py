@@ -157,8 +157,7 @@ TEXTS: Mapping[str, Text] = {
     ),
     "refused": Text(
         "{node} ({at}) refused the connection: sshd is down there, or listens on another port.",
-        "sudo systemctl start ssh   # on {node} (a Mac: sudo systemsetup -setremotelogin on), "
-        "or set ansible_port",
+        "sudo systemctl start ssh   # on {node} (a Mac: sudo systemsetup -setremotelogin on), or set ansible_port",
     ),
     "no_route": Text("There is no route to {node} ({at}).", "tailscale status"),
     "dns": Text(
@@ -193,9 +192,7 @@ TEXTS: Mapping[str, Text] = {
         "{node} ({at}) did not let this user become {become}.",
         "{ssh_t} sudo -v   # set ansible_become_password, or: sudo visudo -f /etc/sudoers.d/toft",
     ),
-    "protocol": Text(
-        "{node} ({at}) answered something unexpected: {detail}", "{ssh} true   # should print nothing"
-    ),
+    "protocol": Text("{node} ({at}) answered something unexpected: {detail}", "{ssh} true   # should print nothing"),
     "ssh_failed": Text("ssh to {node} ({at}) failed: {detail}", "{ssh_v} true"),
     "no_control_socket": Text("ssh connections cannot be kept open here: {detail}", "toft doctor"),
 }
@@ -212,9 +209,7 @@ def cause(
     return Cause(code, text.message.format_map(fields), (fix or text.fix).format_map(fields))
 
 
-def explain(
-    transport: Transport, exit_code: int | None, stderr: bytes | str, *, timed_out: bool = False
-) -> Cause:
+def explain(transport: Transport, exit_code: int | None, stderr: bytes | str, *, timed_out: bool = False) -> Cause:
     """Why ssh failed, from its own words.
 
     `timed_out` says that our own deadline ended the attempt; words that were seen before it still count,

@@ -12,6 +12,7 @@ A `deadline` is a value of time.monotonic(). All descriptors are pipes and close
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import math
 import os
 import select
@@ -29,6 +30,7 @@ from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transp
 
 SESSION = 3.0
 """Seconds that a node has to open a session in a connection that is there; it takes one round trip."""
+WIDE_BYTES = 512 << 10
 BROKEN = ("gone", "timeout", "protocol")
 
 
@@ -67,6 +69,11 @@ class Channel:
         for fd in (self.stdin, self.stdout, self.stderr):
             if fd >= 0:
                 os.set_blocking(fd, blocking)
+
+    def widen(self) -> None:
+        """Room for a lot of output, where the system lets us."""
+        with contextlib.suppress(AttributeError, OSError):
+            fcntl.fcntl(self.stdout, fcntl.F_SETPIPE_SZ, WIDE_BYTES)
 
     def close_stdin(self) -> None:
         if self.stdin >= 0:
@@ -143,9 +150,7 @@ def open(transport: Transport, command: str, *, deadline: float, tty: str | None
     return kept if kept is not None else open_plain(transport, command, deadline=deadline, tty=tty)
 
 
-def open_plain(
-    transport: Transport, command: str, *, deadline: float, tty: str | None = None
-) -> Channel | Cause:
+def open_plain(transport: Transport, command: str, *, deadline: float, tty: str | None = None) -> Channel | Cause:
     """A channel over an ssh connection of its own."""
     within = transport.within(deadline - time.monotonic())
     argv = ssh_argv(within, term=tty is not None, command=command)
@@ -158,9 +163,7 @@ def open_plain(
     )
 
 
-def _open_kept(
-    transport: Transport, command: str, deadline: float, tty: str | None
-) -> Channel | Cause | None:
+def _open_kept(transport: Transport, command: str, deadline: float, tty: str | None) -> Channel | Cause | None:
     """A session of the kept-open master; None if it takes a connection of its own.
 
     A master that was there already may be the remains of a host that is gone or was restarted: it has SESSION
@@ -195,9 +198,7 @@ def _session_of_old(
     return opened
 
 
-def _session(
-    transport: Transport, path: Path, command: str, deadline: float, tty: str | None
-) -> Channel | mux.Failure:
+def _session(transport: Transport, path: Path, command: str, deadline: float, tty: str | None) -> Channel | mux.Failure:
     # Fresh pipes for each try: a master that hangs keeps its ends of the old ones.
     near, far = pipes()
     try:

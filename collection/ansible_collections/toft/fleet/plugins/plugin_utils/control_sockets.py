@@ -14,16 +14,14 @@ import hashlib
 import json
 import os
 import re
-import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
+from ansible_collections.toft.fleet.plugins.plugin_utils import private_directory
 from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause, cause
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
 
-SUN_PATH = 103
-"""The shortest limit for a socket's path (macOS)."""
 NAME = re.compile(r"m-[0-9a-f]{16}\Z")
 SUFFIX = 17
 """ssh binds the socket under its name, a dot and 16 letters first, and then links it."""
@@ -42,40 +40,11 @@ def directory() -> Path | str:
 
     A place that cannot be used is passed over; a place that someone else has prepared is refused.
     """
-    for parent, name in _places(os.environ, os.getuid()):
-        path = parent / name
-        fits = len(os.fsencode(path)) + len("/m-") + 16 + SUFFIX <= SUN_PATH
-        # ssh expands % and ${} in a control path.
-        if not fits or not re.fullmatch(r"[\w./+-]+", str(path), re.ASCII):
-            continue
-        try:
-            path.mkdir(mode=0o700, exist_ok=True)
-            return path if _is_private(path) else f"{path} is not ours alone"
-        except OSError:
-            continue
-    return "no directory is fit for sockets"
-
-
-def _places(environ: Mapping[str, str], uid: int) -> Iterator[tuple[Path, str]]:
-    runtime = environ.get("XDG_RUNTIME_DIR", "")
-    if runtime.startswith("/"):
-        yield Path(runtime), "toft"
-    home = environ.get("HOME", "")
-    cache = environ.get("XDG_CACHE_HOME", "") or (f"{home}/.cache" if home.startswith("/") else "")
-    if cache.startswith("/"):
-        with contextlib.suppress(OSError):
-            Path(cache).mkdir(mode=0o700, exist_ok=True)
-        yield Path(cache), "toft-ssh"
-    yield Path("/tmp"), f"toft-{uid}"
-
-
-def _is_private(path: Path) -> bool:
-    found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
-        return False
-    if found.st_mode & 0o077:
-        path.chmod(0o700)
-    return True
+    try:
+        found = private_directory.find(os.environ, os.getuid(), len("m-") + 16 + SUFFIX)
+    except private_directory.NotOurs as error:
+        return f"{error} is not ours alone"
+    return Path(found) if found else "no directory is fit for sockets"
 
 
 def _fingerprint(transport: Transport) -> str:

@@ -24,6 +24,17 @@ from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause, ca
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
 
 SILENCE_S = 60.0
+FIXES = {
+    "disk_full": "toft exec {node} df -h",
+    "read_only": "toft exec {node} mount",
+    "no_process": "toft exec {node} ulimit -u",
+    "no_memory": "toft exec {node} free -m",
+    "no_path": "toft exec {node} ls",
+    "no_mirror": "toft sync {node}",
+    "no_slot": "toft status {node}",
+    "no_home": "set toft_workdir for {node} in the inventory",
+}
+"""What to type after a node's refusal, by its code."""
 HELD = 1 << 20
 """Bytes that may wait to be sent."""
 
@@ -43,6 +54,15 @@ class Refused(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
+
+    def to_dict(self, node: str) -> dict[str, str]:
+        return told_by(node, {"code": self.code, "message": self.message})
+
+
+def told_by(node: str, error: Mapping[str, Any]) -> dict[str, str]:
+    """A node's refusal, with its name and with what to type."""
+    code = str(error.get("code"))
+    return {"code": code, "message": f"{node}: {error.get('message')}", "fix": FIXES.get(code, "").format(node=node)}
 
 
 def converse(transport: Transport, verb: str) -> Conversation:

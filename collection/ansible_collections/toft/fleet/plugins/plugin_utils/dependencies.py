@@ -27,7 +27,7 @@ ELSEWHERE = frozenset({"k8s", "remote"})
 """Kinds that are on no node: whoever shares them may run anywhere."""
 INDEPENDENT = "no dependency, no shared file written, different target directories"
 """What can be said of commands without an edge."""
-ADDITIVE = frozenset({"services", "program", "login"})
+ADDITIVE = frozenset({"services", "program", "login", "members", "pieces", "port"})
 """Kinds to which several may add."""
 
 

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.toft.fleet.plugins.plugin_utils.asking import ask
-from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause
+from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause, cause
 from ansible_collections.toft.fleet.plugins.plugin_utils.command_line import Command, understand
+from ansible_collections.toft.fleet.plugins.plugin_utils.conversation import told_by
 from ansible_collections.toft.fleet.plugins.plugin_utils.fanout import Outcome, run_all
 from ansible_collections.toft.fleet.plugins.plugin_utils.intent import Intent, declare
 from ansible_collections.toft.fleet.plugins.plugin_utils.masters import turns
@@ -28,6 +29,7 @@ from ansible_collections.toft.fleet.plugins.plugin_utils.roster import Member
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
 
 TRIES = 3
+ASK_S = 5.0
 START_S = 25.0
 """A login shell's environment may take ten seconds the first time."""
 
@@ -94,10 +96,28 @@ def start_on(transport: Transport | Cause, job: dict[str, Any], deadline: float)
         answer = ask(transport, {"verb": "start", "job": job}, deadline=time.monotonic() + left)
         if not isinstance(answer, Cause) or answer.code in NEVER_SENT:
             break
-    if isinstance(answer, Cause) and attempt and answer.code in NEVER_SENT:
-        # An earlier try may have got through.
-        return replace(answer, code="connection_lost")
+    answer = _made_sure(transport, str(job["id"]), answer, deadline) if attempt else answer
+    if not isinstance(answer, Cause) and answer.get("error"):
+        return answer | {"error": told_by(transport.node, answer["error"])}
     return answer
+
+
+def _made_sure(
+    transport: Transport, job_id: str, answer: dict[str, Any] | Cause, deadline: float
+) -> dict[str, Any] | Cause:
+    """The answer to a later try. The earlier ones may have got through, or still be on their way: a refusal holds
+    when the node has been told never to start this id."""
+    if isinstance(answer, Cause):
+        return replace(answer, code="connection_lost") if answer.code in NEVER_SENT else answer
+    if answer.get("ok"):
+        return answer
+    told = ask(transport, {"verb": "cancel", "ids": [job_id]}, deadline=max(deadline, time.monotonic() + ASK_S))
+    if isinstance(told, Cause) or not told.get("ok"):
+        return cause("connection_lost", transport, detail="a start was refused after one whose answer was lost")
+    (record,) = told["records"]
+    if record["state"] == "not_started":
+        return answer | {"spent": True}
+    return {"ok": True, "record": record, "already": True}
 
 
 def _told(
@@ -116,10 +136,12 @@ def _answer(outcome: Outcome[Any, dict[str, Any]]) -> dict[str, Any] | Cause | N
 
 
 def outcome_of(answer: dict[str, Any] | Cause | None) -> dict[str, Any]:
-    """What an answer to a start means: `started`, `refused` (it provably never was), or `unsure`."""
+    """What an answer to a start means: `started`, `refused` (it provably never was), or `unsure`. A `spent` id is
+    one that its node will never start any more."""
     if isinstance(answer, Cause):
         sure = answer.code in NEVER_SENT
         return {"outcome": "refused" if sure else "unsure", "error": answer.to_dict()}
     if answer and answer.get("ok"):
         return {"outcome": "started", "record": answer["record"], "error": None, "login": answer.get("login")}
-    return {"outcome": "refused", "error": (answer or {}).get("error")}
+    told = answer or {}
+    return {"outcome": "refused", "error": told.get("error"), "spent": bool(told.get("spent"))}

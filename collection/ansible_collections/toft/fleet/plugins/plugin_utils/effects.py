@@ -4,7 +4,8 @@
 The knowledge is data: `effects.yml` beside this file, whose head explains its keys. Here it is applied to
 each simple command of a parsed line. Redirects, directories and the program itself (needed, so that installing
 it comes first) hold for every command. Of a program that is not in the data, options that are called like an
-output are written and words that look like files are read.
+output are written and words that look like files are read; a word that does not is a file if another command
+writes one of just that name.
 
 Nothing is run and no file is looked at: the same words have the same effects everywhere.
 """
@@ -24,6 +25,7 @@ from ansible_collections.toft.fleet.plugins.plugin_utils.uses import Use, use_of
 
 PATHS = frozenset({"path", "entry", "output", "sources", "worktree", "context", "git", "compose"})
 """Kinds whose name is a path."""
+BARE = Entry("", (), frozenset(), (), (), (), ())
 DEVICES = ("/dev/null", "/dev/std", "/dev/tty", "/dev/fd", "/dev/zero", "/proc")
 
 
@@ -49,8 +51,11 @@ def _of_command(command: Command, known: Knowledge) -> Iterator[Access]:
             yield from _of_command(replace(command, argv=words, via=(), redirects=(), around=()), known)
     name = posixpath.basename(command.argv[0].text)
     own = known.entries.get(name) or known.entries.get(_unversioned(name))
-    for entry in _fitting(command, own or (known.unknown,)):
+    fitting = _fitting(command, own or (known.unknown,))
+    for entry in fitting:
         yield from _of_entry(command, entry, known)
+    if fitting and not any(effect.kind == "port" for entry in fitting for effect in entry.does):
+        yield from _ports(command, own is None)
 
 
 def _unversioned(name: str) -> str:
@@ -88,8 +93,13 @@ def _fitting(command: Command, entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _holds(entry: Entry, use: Use) -> bool:
-    wanted = not entry.when or any(option in use.options for option in entry.when)
-    return wanted and not any(option in use.options for option in entry.unless)
+    wanted = not entry.when or any(_has(use, option) for option in entry.when)
+    return wanted and not any(_has(use, option) for option in entry.unless)
+
+
+def _has(use: Use, option: str) -> bool:
+    """An option, or an assignment such as `make O=out`."""
+    return option in use.options or any(each.startswith(f"{option}=") for each in use.operands)
 
 
 # ---- effects -----------------------------------------------------------------
@@ -109,6 +119,18 @@ def _of_entry(command: Command, entry: Entry, known: Knowledge) -> Iterator[Acce
         for text, write in operands.by_looks(use, entry.others):
             if (name := _name("path", text, use)) is not None:
                 yield Access(Resource("path", name), write)
+        for text in operands.plain_words(use, entry.others):
+            if (name := placed(use.directory, text)) is not None:
+                yield Access(Resource("word", name), False)
+
+
+def _ports(command: Command, unknown: bool) -> Iterator[Access]:
+    """A port that is named by a command of which that is all we know."""
+    use = use_of(command, BARE)
+    for port, served in operands.ports(use, unknown) if use else ():
+        yield Access(Resource("port", port), False)
+        if served:
+            yield Access(Resource("port", port), True, not command.place.background)
 
 
 def _resources(effect: Effect, use: Use, known: Knowledge) -> Iterator[Resource]:
@@ -129,7 +151,7 @@ def _name(kind: str, text: str, use: Use) -> str | None:
         return placed(use.directory, text) if _is_name(text) and not text.startswith(DEVICES) else None
     if kind == "image":
         return text if ":" in text.rpartition("/")[2] else f"{text}:latest"
-    if kind == "port":
+    if kind == "port" and text != "*":
         found = re.search(r"([0-9]{2,5})(?:/(?:tcp|udp))?$", text)
         return found[1] if found else None
     return text.removesuffix(".service") or None

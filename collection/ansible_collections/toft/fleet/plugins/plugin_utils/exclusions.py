@@ -1,11 +1,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """`sync_exclude`: patterns of what stays at home, read as rsync reads its exclude patterns.
 
-    build        a file or directory of that name, anywhere, with all that is in it
-    build/       the same, but only a directory
-    /build       only at the top of the tree
-    docs/*.pdf   these names in a row, anywhere
-    *  ?  [ab]   within a name;  ** also across names
+build        a file or directory of that name, anywhere, with all that is in it
+build/       the same, but only a directory
+/build       only at the top of the tree
+docs/*.pdf   these names in a row, anywhere
+*  ?  [ab]   within a name;  ** also across names
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 
 The file comes into being once, whole: either the action that starts the jobs makes it, and whoever looks
 later knows where to ask; or somebody who finds its toft dead makes an empty one first, and then the action
-may not start anything any more. A link decides who was first.
+may not start anything any more. A link decides who was first. What a node has refused for want of a slot is
+declared anew for the next one.
 """
 
 from __future__ import annotations
@@ -39,6 +40,15 @@ def declare(run_dir: Path, intents: list[Intent]) -> None:
         raise Cancelled("the run was cancelled before anything was started")
 
 
+def declare_anew(run_dir: Path, intents: list[Intent]) -> None:
+    """The same for what was declared before, and has been provably refused there. Raises Cancelled."""
+    if _first(run_dir, intents):
+        return
+    if not json.loads((run_dir / NAME).read_text()):
+        raise Cancelled("the run was cancelled")
+    _draft(run_dir, intents).replace(run_dir / NAME)
+
+
 def read_or_cancel(run_dir: Path) -> list[Intent]:
     """What was declared; if nothing was, nothing ever will be."""
     if not run_dir.is_dir() or _first(run_dir, []):
@@ -49,6 +59,18 @@ def read_or_cancel(run_dir: Path) -> list[Intent]:
 
 def _first(run_dir: Path, intents: list[Intent]) -> bool:
     """Whether ours became the file."""
+    draft = _draft(run_dir, intents)
+    try:
+        os.link(draft, run_dir / NAME)
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink()
+    return True
+
+
+def _draft(run_dir: Path, intents: list[Intent]) -> Path:
+    """On the disk."""
     draft = run_dir / f".{NAME}.{secrets.token_hex(4)}"
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -58,10 +80,4 @@ def _first(run_dir: Path, intents: list[Intent]) -> bool:
         json.dump([asdict(intent) for intent in intents], file)
         file.flush()
         os.fsync(file.fileno())
-    try:
-        os.link(draft, run_dir / NAME)
-    except FileExistsError:
-        return False
-    finally:
-        draft.unlink()
-    return True
+    return draft

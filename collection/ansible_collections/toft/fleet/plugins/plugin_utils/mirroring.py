@@ -12,14 +12,15 @@ from __future__ import annotations
 import os
 import time
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.toft.fleet.plugins.module_utils import frames, manifest
 from ansible_collections.toft.fleet.plugins.plugin_utils.cache import read_json, tidy, write_json
 from ansible_collections.toft.fleet.plugins.plugin_utils.conversation import Conversation, converse
+from ansible_collections.toft.fleet.plugins.plugin_utils.meter import Meter, Travelled
 from ansible_collections.toft.fleet.plugins.plugin_utils.snapshot import (
     Moving,
     Picture,
@@ -39,13 +40,16 @@ WORTH_PACKING = 64
 
 @dataclass(frozen=True)
 class Wanted:
-    """The mirror's name and where it is on the node; `job` is who is to hold it; `cwd` a directory in it."""
+    """The mirror's name and where it is on the node; `job` is who is to hold it; `cwd` a directory in it. `about` and
+    `keep` say whose tree it is and how long mirrors are kept (see shelf)."""
 
     name: str
     workdir: str | None = None
     job: str | None = None
     cwd: str = ""
     dry: bool = False
+    about: Mapping[str, Any] = field(default_factory=dict)
+    keep: Mapping[str, Any] = field(default_factory=dict)
 
     def request(self, digest: str) -> dict[str, Any]:
         return {"verb": "mirror", "digest": digest, **vars(self)}
@@ -70,14 +74,18 @@ class Mirrored:
         return {**vars(self), "send": list(self.send), "drop": list(self.drop)}
 
 
-def mirror(tree: Tree, transport: Transport, wanted: Wanted) -> Mirrored:
-    """Raises conversation.Broken and Refused, Moving, git.GitFailed, OSError."""
-    begun = time.monotonic()
+def mirror(
+    tree: Tree, transport: Transport, wanted: Wanted, tell: Callable[[Travelled], None] = lambda travelled: None
+) -> Mirrored:
+    """Raises conversation.Broken and Refused, Moving, git.GitFailed, OSError. `tell` hears how far it is."""
+    begun, meter = time.monotonic(), Meter(transport.node, tell)
+    meter.phase("reading")
     with converse(transport, "mirror") as talk:
         view = _View(tree)
-        visit = _Visit(view, talk)
+        visit = _Visit(view, talk, meter)
         talk.request(wanted.request(view.snapshot.digest))
         done = visit.dry() if wanted.dry else visit.run()
+    meter.phase("done")
     tree.remember()
     if not wanted.dry:
         _remember(tree, view.snapshot)
@@ -135,8 +143,9 @@ class _View:
 class _Visit:
     """One conversation with a node about one tree."""
 
-    def __init__(self, view: _View, talk: Conversation) -> None:
+    def __init__(self, view: _View, talk: Conversation, meter: Meter) -> None:
         self.bytes = 0
+        self._meter = meter
         self._view = view
         self._talk = talk
         self._base: Snapshot | None = None
@@ -149,6 +158,7 @@ class _Visit:
         while not (answer.get("done") and settled):
             self._bring()
             settled = self._view.settled()
+            self._meter.phase("placing")
             answer = self._offer(commit=True) if settled else {}
         return answer
 
@@ -184,42 +194,47 @@ class _Visit:
 
     def _send(self, need: list[str]) -> None:
         batch, moved = bytearray(), set()
+        sizes = self._sizes()
+        self._meter.lacks(len(need), sum(sizes[content] for content in need))
         for content in need:
             source = self._view.snapshot.sources[content]
             try:
-                for piece in _pieces(source, content):
+                for piece, size, last in _pieces(source, content):
                     batch += piece
+                    self._meter.sent(size, last)
                     if len(batch) >= BATCH:
                         self._talk.send(bytes(batch))
                         batch.clear()
-                self.bytes += self._size(content)
+                self.bytes += sizes[content]
             except (_Changed, FileNotFoundError):
                 moved.add(os.path.relpath(source.path, self._view.tree.root))
         self._talk.send(bytes(batch))
         if moved:
             self._view.moved(moved)
 
-    def _size(self, content: str) -> int:
-        source = self._view.snapshot.sources[content]
-        return len(source.data) if source.data is not None else os.stat(source.path).st_size
+    def _sizes(self) -> dict[str, int]:
+        """Of each content."""
+        files = (entry for entry in self._view.snapshot.entries.values() if entry[0] == manifest.FILE)
+        return {entry[manifest.CONTENT]: entry[manifest.SIZE] for entry in files}
 
 
 class _Changed(Exception):
     """A file no longer has the content that was announced."""
 
 
-def _pieces(source: Source, content: str) -> Iterator[bytes]:
-    """DATA frames. The last one comes only if all of it is what was announced."""
+def _pieces(source: Source, content: str) -> Iterator[tuple[bytes, int, bool]]:
+    """DATA frames, how many bytes of the file each has, and whether it is the last. That comes only if all of it is
+    what was announced."""
     digest = bytes.fromhex(content)
     sum_, held = manifest.hasher(), b""
     for data in _read(source):
         sum_.update(data)
         if held:
-            yield _piece(digest, held, manifest.MORE)
+            yield _piece(digest, held, manifest.MORE), len(held), False
         held = data
     if sum_.digest() != digest:
         raise _Changed
-    yield _piece(digest, held, manifest.LAST)
+    yield _piece(digest, held, manifest.LAST), len(held), True
 
 
 def _read(source: Source) -> Iterator[bytes]:

@@ -82,9 +82,7 @@ def parse(text: str, file: str, include: Include) -> tuple[list[Alias], list[Ski
     return list(aliases.values()), skipped
 
 
-def _read(
-    text: str, file: str, outer: tuple[Condition, ...], include: Include, into: _Reading, depth: int
-) -> None:
+def _read(text: str, file: str, outer: tuple[Condition, ...], include: Include, into: _Reading, depth: int) -> None:
     into.files += 1
     here = outer
     for number, line in enumerate(text.splitlines(), 1):

@@ -24,9 +24,12 @@ WRITTEN = re.compile(
 """Options that any program would call an output by."""
 MAKES = re.compile(
     r"(pre_?)?process|conver|transform|clean|gen|extract|normali[sz]e|resize|compress|minify|encode|decode|render|split"
-    r"|prepare|filter|export|encrypt|decrypt|translate|compile|bundle|dedup"
+    r"|prep|filter|export|encrypt|decrypt|translate|compile|bundle|dedup"
 )
 """How scripts are called that make their last file out of the others."""
+DATABASE = re.compile(
+    r"\b(?:create|drop|alter|use)\s+(?:database|schema)\s+(?:if\s+(?:not\s+)?exists\s+)?[`\"]?([\w-]+)", re.I
+)
 _SLICE = re.compile(r"args(?:\[(-?\d+)?(:)?(-?\d+)?\])?(?:\?(.+))?\Z")
 
 
@@ -44,7 +47,7 @@ def texts(source: str, use: Use, packages: Names, ports: Names) -> list[str]:
     if name == "packages":
         return [program for each in use.operands for program in _programs(each, packages)]
     if name == "ports_of":
-        return [port for each in use.operands for port in ports.get(each.removesuffix(".service"), ())]
+        return [port for each in use.operands for port in ports.get(each.removesuffix(".service"), ("*",))]
     return _FORMS[name](use, rest)
 
 
@@ -92,7 +95,8 @@ def _into(use: Use, rest: str) -> list[str]:
     last = target[0] if target else use.operands[-1] if len(use.operands) > 1 else ""
     whole = any(flag in use.options for flag in ("-r", "-R", "-a", "--recursive", "--archive"))
     one_file = len(things) == 1 and not last.endswith("/") and last != "."
-    if not last or (one_file and (whole or ending(last) or not ending(things[0]) or "*" in things[0])):
+    same = posixpath.basename(last) == posixpath.splitext(posixpath.basename(things[0]))[0] if one_file else False
+    if not last or (one_file and (whole or same or ending(last) or not ending(things[0]) or "*" in things[0])):
         return [last] if last else []
     return [posixpath.join(last, posixpath.basename(each.rstrip("/"))) for each in things]
 
@@ -184,6 +188,39 @@ def _parts(use: Use, rest: str) -> list[str]:
     return [each.partition(":")[0] for each in use.operands if ":" in each]
 
 
+def _beside(use: Use, rest: str) -> list[str]:
+    """The directory of a file."""
+    return [posixpath.dirname(value) or "." for value in use.options.get(rest, ())]
+
+
+def _pieces(use: Use, rest: str) -> list[str]:
+    """What `split FILE [PREFIX]` makes."""
+    return [f"{use.operands[1] if len(use.operands) > 1 else 'x'}*"]
+
+
+def _forwarded(use: Use, rest: str) -> list[str]:
+    """5433 of `-L 5433:db:5432` and `-L localhost:5433:db:5432`."""
+    return [value.split(":")[-3] for value in use.options.get(rest, ()) if value.count(":") >= 2]
+
+
+def _reports(use: Use, rest: str) -> list[str]:
+    """The files of `--cov-report=xml` and `--cov-report=xml:cov.xml`."""
+    usual = {"xml": "coverage.xml", "json": "coverage.json", "lcov": "coverage.lcov", "html": "htmlcov"}
+    given = (value.partition(":") for value in use.options.get(rest, ()))
+    return [path or usual[form] for form, _colon, path in given if form in usual]
+
+
+def _in_sql(use: Use, rest: str) -> list[str]:
+    """Databases that a statement creates, drops or changes to."""
+    statements = [value for name in rest.split(",") for value in use.options.get(name, ())]
+    return [found for text in statements for found in DATABASE.findall(text)]
+
+
+def _ports_asked(use: Use, rest: str) -> list[str]:
+    """8080 of `tcp:8080`, `:8080` and `8080`."""
+    return [found[1] for each in use.operands if (found := re.fullmatch(r"(?:tcp:|:)?(\d{2,5})", each))]
+
+
 def _scripts(use: Use, rest: str) -> list[str]:
     """The module's file of `python -m pkg.mod`."""
     return [value.replace(".", "/") + ".py" for value in use.options.get("-m", ())]
@@ -208,6 +245,12 @@ _FORMS: dict[str, Callable[[Use, str], list[str]]] = {
     "mounted_name": _volumes,
     "parts": _parts,
     "module": _scripts,
+    "beside": _beside,
+    "pieces": _pieces,
+    "forwarded": _forwarded,
+    "reports": _reports,
+    "sql": _in_sql,
+    "ports_asked": _ports_asked,
 }
 
 
@@ -237,6 +280,31 @@ def by_looks(use: Use, start: int) -> Iterator[tuple[str, bool]]:
         yield each, each == result or _called_output(each, plain)
 
 
+def ports(use: Use, unknown: bool) -> Iterator[tuple[str, bool]]:
+    """(port, it may be served) of a command of whose ports nobody told us: addresses of this machine are asked; what
+    `--port` names (`-p` too, of a program that is not known) is served or asked, and either may be."""
+    named = _values(use, "--port", *(("-p",) if unknown else ()))
+    bound = [value.rpartition(":")[2] for value in _values(use, "--listen", "--bind", "--addr", "--address")]
+    for port in (*named, *bound, *_assigned(use, "PORT")):
+        if re.fullmatch(r"[0-9]{2,5}", port) and (int(port) >= 1000 or port in ("80", "443")):
+            yield port, True
+    for port in _asked_ports(use, ""):
+        yield port, False
+
+
+def _values(use: Use, *names: str) -> list[str]:
+    """Also of options that nobody told us take a value."""
+    words = [word.text for word in use.command.argv]
+    loose = [after for word, after in pairwise(words) if word in names and not after.startswith("-")]
+    return [value for name in names for value in use.options.get(name, ())] + loose
+
+
+def plain_words(use: Use, start: int) -> list[str]:
+    """Words that do not look like files, but could be some: operands and options' values."""
+    given = [*use.operands[start:], *(value for values in use.options.values() for value in values)]
+    return [each for each in given if re.fullmatch(r"\w[\w.-]*", each) and not looks_like_file(each)]
+
+
 def _is_maker(use: Use) -> bool:
     words = [word.text for word in use.command.argv if not word.text.startswith("-")][:2]
     return any(MAKES.match(posixpath.basename(word)) for word in words)
@@ -259,4 +327,4 @@ def looks_like_file(text: str) -> bool:
         return False
     if text.startswith("@") or re.fullmatch(r"[\d./:-]+", text):
         return False
-    return "/" in text.rstrip("/") or bool(re.search(r"\w\.[A-Za-z]\w{0,9}$", text))
+    return "/" in text or bool(re.search(r"\w\.[A-Za-z]\w{0,9}$", text))

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause
 from ansible_collections.toft.fleet.plugins.plugin_utils.fanout import run_all
 from ansible_collections.toft.fleet.plugins.plugin_utils.git import GitFailed
 from ansible_collections.toft.fleet.plugins.plugin_utils.listed import Unwanted
+from ansible_collections.toft.fleet.plugins.plugin_utils.meter import teller
 from ansible_collections.toft.fleet.plugins.plugin_utils.places import place_on
 from ansible_collections.toft.fleet.plugins.plugin_utils.requests import Asked, BadRequest
 from ansible_collections.toft.fleet.plugins.plugin_utils.roster import Member
@@ -29,7 +31,6 @@ from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transp
 
 NAME = "places.json"
 LONGEST_S = 6 * 3600.0
-FIXES = {"disk_full": "toft exec {node} df -h", "no_path": "toft exec {node} ls", "no_mirror": "toft sync {node}"}
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,10 @@ class Order:
     pull: str | None = None
     any_arch: bool = False
     slot: int | None = None
+    keep: Mapping[str, Any] = field(default_factory=dict)
+    """`days` that its mirror is kept unused, and the `most` mirrors of this machine's trees"""
+    progress: str | None = None
+    """a file that is told how far it is (see meter)"""
     unasked: bool = True
     """also to nodes that are kept out of automatic placement (`toft_auto: false`)"""
 
@@ -58,6 +63,11 @@ class Order:
             return cls(**asked.sync | {"exclude": tuple(asked.sync.get("exclude") or ())})
         except TypeError as error:
             raise BadRequest(f"a sync is asked for that is none: {error}") from error
+
+    def about(self) -> dict[str, Any]:
+        """What the mirror is to know of itself."""
+        days = {"days": self.keep["days"]} if "days" in self.keep else {}
+        return {"machine": platform.node(), "root": self.root, **days}
 
     def tree(self) -> Tree:
         return Tree(self.root, self.git, self.exclude, Path(self.cache))
@@ -117,18 +127,19 @@ def bring(transport: Transport, workdir: str | None, order: Order, tree: Tree, j
     node = transport.node
     if order.pull is not None:
         return told(node, lambda: _pulled(transport, workdir, order))
-    wanted = mirroring.Wanted(order.name, workdir, job, order.relative, order.dry)
-    return told(node, lambda: _synced(node, wanted, _mirrored(tree, transport, wanted)))
+    wanted = mirroring.Wanted(order.name, workdir, job, order.relative, order.dry, order.about(), dict(order.keep))
+    return told(node, lambda: _synced(node, wanted, _mirrored(tree, transport, wanted, order.progress)))
 
 
-def _mirrored(tree: Tree, transport: Transport, wanted: mirroring.Wanted) -> mirroring.Mirrored:
+def _mirrored(tree: Tree, transport: Transport, wanted: mirroring.Wanted, progress: str | None) -> mirroring.Mirrored:
     """A connection that breaks is tried once more: what has arrived need not go again."""
+    tell = teller(progress)
     try:
-        return mirroring.mirror(tree, transport, wanted)
+        return mirroring.mirror(tree, transport, wanted, tell)
     except conversation.Broken as lost:
         if lost.cause.code != "connection_lost":
             raise
-        return mirroring.mirror(tree, transport, wanted)
+        return mirroring.mirror(tree, transport, wanted, tell)
 
 
 def _synced(node: str, wanted: mirroring.Wanted, done: mirroring.Mirrored) -> Placed:
@@ -151,8 +162,7 @@ def told(node: str, work: Callable[[], Placed]) -> Placed:
     except conversation.Broken as lost:
         error = _error(lost.cause)
     except conversation.Refused as refused:
-        fix = FIXES.get(refused.code, "").format(node=node)
-        error = {"code": refused.code, "message": f"{node}: {refused.message}", "fix": fix}
+        error = refused.to_dict(node)
     except Unwanted as unwanted:
         fix = "--any-arch takes it all the same" if unwanted.what == "foreign" else ""
         error = {"code": unwanted.what, "message": unwanted.message, "fix": fix}

@@ -8,6 +8,9 @@ node is a value in the answer. Only a request or an inventory that is wrong ends
 from __future__ import annotations
 
 import difflib
+import json
+import os
+import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,6 +29,10 @@ POLICY = {
 
 NO_NAME = frozenset("*?[]~@")
 """Characters of patterns that are more than a name."""
+
+LARGE = 256 << 10
+SMALL = ("changed", "node", "local", "reason")
+"""What later tasks of a play look at."""
 
 REACH = {
     "request": {"type": "path"},
@@ -71,11 +78,22 @@ def check_pattern(pattern: str, groups: Mapping[str, Any]) -> None:
             raise BadRequest(f"{name!r} is neither a node nor a group of this inventory{hint}")
 
 
-def answered(result: dict[str, Any], work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def answered(result: dict[str, Any], work: Callable[[], dict[str, Any]], request: str | None = None) -> dict[str, Any]:
     """The action's result with what the work answers, or with what is wrong with what was asked."""
     try:
-        return result | {"changed": False} | work()
+        return result | {"changed": False} | _handed_on(work(), request)
     except (BadRequest, BadInventory) as error:
         return result | {"failed": True, "msg": str(error), "toft_code": "usage"}
     except Cancelled as error:
         return result | {"failed": True, "msg": str(error), "toft_code": "cancelled"}
+
+
+def _handed_on(answer: dict[str, Any], request: str | None) -> dict[str, Any]:
+    """A large answer goes into a file beside the request: ansible_runner cuts events at 700,000 bytes."""
+    text = json.dumps(answer)
+    if request is None or len(text) < LARGE:
+        return answer
+    path = f"{os.path.dirname(request)}/answer-{secrets.token_hex(5)}.json"
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    return {key: answer[key] for key in SMALL if key in answer} | {"toft_answer": path}

@@ -33,9 +33,7 @@ class Predicted:
     known: frozenset[str]
 
 
-def predict(
-    commands: Sequence[tuple[str, bool]], nodes: Sequence[str], history: Iterable[Measured]
-) -> list[Predicted]:
+def predict(commands: Sequence[tuple[str, bool]], nodes: Sequence[str], history: Iterable[Measured]) -> list[Predicted]:
     """For each (command, heavy)."""
     times = _medians(history)
     speeds = _Speeds(times)
@@ -55,8 +53,7 @@ def _medians(history: Iterable[Measured]) -> dict[str, dict[str, float]]:
     for each in history:
         found.setdefault(each.command, {}).setdefault(each.node, []).append(each.duration_s)
     return {
-        command: {node: median(times[-LAST:]) for node, times in by_node.items()}
-        for command, by_node in found.items()
+        command: {node: median(times[-LAST:]) for node, times in by_node.items()} for command, by_node in found.items()
     }
 
 

@@ -37,6 +37,7 @@ ALWAYS = ("frames", "jobs", "account", "node", "compiled")
 MODULES = {
     "start": (
         "intake",
+        "claim",
         "processes",
         "spawn",
         "environment",
@@ -51,7 +52,8 @@ MODULES = {
         "manifest",
         "slots",
     ),
-    "mirror": ("manifest", "slots", "upkeep", "gitindex", "switch", "stage", "commit", "mirror"),
+    "mirror": ("manifest", "slots", "shelf", "upkeep", "gitindex", "switch", "stage", "commit", "mirror"),
+    "mirrors": ("manifest", "slots", "stage", "shelf"),
     "fetch": ("manifest", "slots", "fetch"),
     "follow": ("control", "attach"),
     "signal": ("control", "processes"),
@@ -190,10 +192,10 @@ def local_argv(python: str | None) -> list[str]:
 
 
 class Reader:
-    """The node's frames out of what its channel delivers."""
+    """The node's frames out of what its channel delivers; those of the kinds in `flowing` as they come."""
 
-    def __init__(self) -> None:
-        self._decoder = frames.Decoder()
+    def __init__(self, flowing: bytes = b"") -> None:
+        self._decoder = frames.Decoder(flowing)
         self._before = bytearray()
         self.greeted = False
 

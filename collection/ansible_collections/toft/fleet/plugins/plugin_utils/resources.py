@@ -11,6 +11,7 @@ A resource is a value of a kind and a name. Two of them overlap if touching one 
 - `worktree`: what git would see change: sources and named files, not outputs and logs.
 - `context`: what a container's build sees: all but logs and reports.
 - `git`: one repository; a directory and those below it are taken for the same one.
+- `word`: a word of a program that we do not know; it is a path if a command names just that path.
 - every other kind (`image`, `port`, `db`, `lock`, …): equal names; `*` is any.
 """
 
@@ -34,6 +35,7 @@ BUILT_PLACES = frozenset(
         "release", "debug",
     }
 )  # fmt: skip
+BUILT_FOR_SURE = frozenset(("build", "dist", "obj", "_build", "target"))
 SOURCE_PLACES = frozenset(
     {
         "src", "source", "sources", "test", "tests", "spec", "doc", "docs", "include", "scripts",
@@ -53,7 +55,7 @@ class Resource:
     def __str__(self) -> str:
         if self.kind == "output":
             return f"what {self.detail.partition(':')[0]} builds in {self.name}"
-        words = {"path": "", "entry": "", "sources": "sources in ", "worktree": "the working tree "}
+        words = {"path": "", "entry": "", "word": "", "sources": "sources in ", "worktree": "the working tree "}
         return f"{words.get(self.kind, self.kind + ' ')}{self.name}".strip()
 
 
@@ -116,8 +118,8 @@ def _root(path: str) -> str:
 
 def _part_fits(x: str, y: str) -> bool:
     if _is_glob(x) and _is_glob(y):
-        a, b = x.rpartition("*")[2], y.rpartition("*")[2]
-        return a.endswith(b) or b.endswith(a)
+        (a, b), (c, d) = ((each.partition("*")[0], each.rpartition("*")[2]) for each in (x, y))
+        return (a.startswith(c) or c.startswith(a)) and (b.endswith(d) or d.endswith(b))
     return x == y or (_is_glob(x) and fnmatchcase(y, x)) or (_is_glob(y) and fnmatchcase(x, y))
 
 
@@ -171,6 +173,8 @@ def looks_built(path: str) -> bool:
     parts = path.split("/")
     if ending(path):
         return ending(path) in BUILT_ENDINGS or not BUILT_PLACES.isdisjoint(parts[:-1])
+    if not BUILT_FOR_SURE.isdisjoint(parts):
+        return True
     return parts[0] not in SOURCE_PLACES and not parts[0].startswith("..")
 
 
@@ -200,6 +204,7 @@ _PAIRS: dict[tuple[str, str], Callable[[Resource, Resource], bool]] = {
     ("path", "output"): _path_output,
     ("path", "sources"): _path_sources,
     ("path", "entry"): _path_entry,
+    ("path", "word"): lambda path, word: path.name == word.name,
     ("path", "worktree"): _path_worktree,
     ("path", "context"): _path_worktree,
     ("sources", "worktree"): _paths,

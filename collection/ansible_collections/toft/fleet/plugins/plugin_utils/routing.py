@@ -115,9 +115,7 @@ class Decision:
         }
 
 
-def decide(
-    requirement: Requirement, nodes: Sequence[Node], policy: Policy, explicit: str | None = None
-) -> Decision:
+def decide(requirement: Requirement, nodes: Sequence[Node], policy: Policy, explicit: str | None = None) -> Decision:
     """One of these nodes, or none. `explicit` is a node that was named; it is taken as it is, if it answers.
 
     `nodes` are those that may be asked (after `--on PATTERN`): this machine counts only if it is among them.

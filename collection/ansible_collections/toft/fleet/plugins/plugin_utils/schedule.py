@@ -3,7 +3,7 @@
 
 A :class:`Schedule` is told what happened (a command started, ended, was refused, a node is gone) and says what
 to start where now, and what never will be. It reaches nothing and has no clock: times come with the events, in
-seconds. So the same object that runs a fleet is simulated to show a plan (:func:`simulate`) and to test it.
+seconds. So the same object that runs a fleet is simulated to show a plan (see plan) and to test it.
 
 How it chooses:
 
@@ -13,6 +13,10 @@ How it chooses:
    of them the emptiest is taken, then the one that routing likes best.
 3. If that is a node whose slots are all taken, it waits for it, but only if both times are known by
    experience; a guess never keeps a free slot idle.
+
+A node's slots are everybody's, and it has the last word: what it refuses for want of one (:class:`Full`) waits
+again (see rooms). A server of ours takes none from the moment when what asks it may start, or one slot would hold
+both up for ever.
 
 What an earlier command makes is on that command's node. So commands joined by such edges form a group, and a
 group stays on the node on which its first command was started. If no node can run all of a group, it is not
@@ -24,9 +28,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
 
 from ansible_collections.toft.fleet.plugins.plugin_utils.dependencies import Edge
+from ansible_collections.toft.fleet.plugins.plugin_utils.rooms import Room, Rooms
 
 TOLERANCE = 1.25
 
@@ -55,11 +59,13 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`slots`: how many of ours run there at once, at least one. `busy`: how many others do already."""
+    """`slots`: how many of ours run there at once, at least one. `busy`: how many others do already. `most`: how many
+    of ours there may be when the others have ended."""
 
     node: str
     slots: int
     busy: int = 0
+    most: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,14 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Full:
+    """It was provably not started there, because all slots of the node are taken."""
+
+    number: int
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
 class Gone:
     """A node that nothing more can be started on."""
 
@@ -107,7 +121,7 @@ class Back:
     node: str
 
 
-Event = Started | Ended | Refused | Gone | Silent | Back
+Event = Started | Ended | Refused | Full | Gone | Silent | Back
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +158,9 @@ class Schedule:
         self._blocked = {number: {e.before for e in self.edges if e.after == number} for number in self.tasks}
         self._refused: set[tuple[int, str]] = set()
         self._stopped = ""
+        self._serving: set[int] = set()
+        rooms = {place.node: Room(place.slots, place.most) for place in places}
+        self._rooms = Rooms(rooms, self.taken)
         self._rank = ranks(self.tasks, self.edges)
         self._groups = self._grouped()
         self._pinned: dict[frozenset[int], str] = {}
@@ -156,7 +173,10 @@ class Schedule:
         skipped: list[Decision] = []
         for event in events:
             skipped += self._take(event, now)
+        if self._stopped:
+            return [*skipped, *self._skip(list(self.waiting), self._stopped)]
         skipped += self._hopeless()
+        self._rooms.wait(now)
         return [*skipped, *self._starts(now)]
 
     def stop(self, why: str) -> list[Decision]:
@@ -173,13 +193,18 @@ class Schedule:
     def _take(self, event: Event, now: float) -> list[Decision]:
         match event:
             case Started(number):
-                self._release(number, {"started"})
+                self._started(number)
             case Ended(number, ok, sure):
                 return self._ended(number, ok, sure)
             case Refused(number, node):
                 self.running.pop(number, None)
                 self.waiting[number] = None
                 self._refused.add((number, node))
+                self._unpin(self._groups[number], node)
+            case Full(number, node):
+                self.running.pop(number, None)
+                self.waiting[number] = None
+                self._rooms.full(node, now)
                 self._unpin(self._groups[number], node)
             case Silent(node):
                 self.silent.add(node)
@@ -190,6 +215,13 @@ class Schedule:
                 for group in set(self._groups.values()):
                     self._unpin(group, node)
         return []
+
+    def _started(self, number: int) -> None:
+        if any(edge.before == number and edge.until == "started" for edge in self.edges):
+            self._serving.add(number)
+        if number in self.running:
+            self._rooms.let_in(self.running[number][0])
+        self._release(number, {"started"})
 
     def _ended(self, number: int, ok: bool, sure: bool) -> list[Decision]:
         self.running.pop(number, None)
@@ -282,8 +314,9 @@ class Schedule:
 
     def _choose(self, task: Task, now: float) -> str | None:
         """The node to start it on now, or None to wait for one."""
-        nodes = [node for node in self.candidates(task.number) if node not in self.silent]
-        free = [node for node in nodes if self.taken(node) < self.places[node].slots]
+        open_ = [node for node in self.candidates(task.number) if node not in self.silent]
+        nodes = [node for node in open_ if not self._rooms.crowded(node)]
+        free = [node for node in nodes if self._rooms.free(node)]
         if not free:
             return None
         guessed = any(node not in task.known for node in nodes)
@@ -300,16 +333,25 @@ class Schedule:
         return (self.taken(node) + place.busy) / (place.slots + place.busy)
 
     def taken(self, node: str) -> int:
-        return sum(1 for where, _since in self.running.values() if where == node)
+        """Slots of a node that commands of ours take."""
+        return sum(1 for number in self._on(node) if number not in self._serving)
+
+    def serving(self, node: str) -> int:
+        """Servers of ours that run there and are asked by others of ours."""
+        return sum(1 for number in self._on(node) if number in self._serving)
+
+    def _on(self, node: str) -> list[int]:
+        return [number for number, (where, _since) in self.running.items() if where == node]
 
     def _end(self, task: Task, node: str, now: float) -> float:
         """When it would end there; what runs longer than was thought is thought to run as long again."""
         ends = []
-        for number, (where, since) in self.running.items():
-            if where == node:
+        for number in self._on(node):
+            if number not in self._serving:
+                since = self.running[number][1]
                 end = since + self.tasks[number].on(node)
                 ends.append(end if end > now else now + (now - since))
-        free = self.places[node].slots - len(ends)
+        free = self._rooms.limit(node) - len(ends)
         begin = now if free > 0 else sorted(ends)[-free]
         return begin + task.on(node)
 
@@ -327,47 +369,3 @@ def ranks(tasks: Mapping[int, Task], edges: Sequence[Edge]) -> dict[int, float]:
     for number in tasks:
         rank(number)
     return found
-
-
-# ---- a plan ------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """One command in a plan; seconds from the beginning."""
-
-    number: int
-    node: str
-    begin: float
-    end: float
-
-
-def simulate(
-    tasks: Sequence[Task],
-    places: Sequence[Place],
-    edges: Iterable[Edge] = (),
-    truth: Mapping[int, Mapping[str, float]] | None = None,
-) -> tuple[list[Span], list[Skip]]:
-    """What would happen if each command took as long as it is thought to, or as long as `truth` says.
-
-    What never ends (a server in the foreground) takes its time like the others here.
-    """
-    schedule = Schedule(tasks, places, edges)
-    spans: list[Span] = []
-    skipped: list[Skip] = []
-    ends: list[tuple[float, int]] = []
-    now, decisions = 0.0, schedule.decide(0.0)
-    while True:
-        for decision in decisions:
-            if isinstance(decision, Skip):
-                skipped.append(decision)
-                continue
-            number, node = decision.number, decision.node
-            seconds = (truth or {}).get(number, {}).get(node, schedule.tasks[number].on(node))
-            spans.append(Span(number, node, now, now + seconds))
-            heappush(ends, (now + seconds, number))
-            decisions.extend(schedule.decide(now, Started(number)))
-        if not ends:
-            return spans, skipped
-        now, number = heappop(ends)
-        decisions = schedule.decide(now, Ended(number, True))

@@ -86,7 +86,8 @@ def parse_argv(words: Sequence[str], clock: Callable[[], float] = time.thread_ti
 @dataclass(frozen=True, slots=True)
 class _Context:
     """What surrounds the command that is looked at. `fed`: what is known of its standard input. `process`: a
-    wrapper makes it a process of its own, so that no builtin and no function is meant."""
+    wrapper makes it a process of its own, so that no builtin and no function is meant. `assigned`: the variables
+    before the shells around it."""
 
     depth: int = 0
     via: tuple[tuple[Word, ...], ...] = ()
@@ -94,6 +95,7 @@ class _Context:
     place: Place = field(default_factory=Place)
     fed: str | None = None
     process: bool = False
+    assigned: tuple[Assignment, ...] = ()
 
     def within(self, **changes: object) -> _Context:
         return replace(self, place=replace(self.place, **changes))  # type: ignore[arg-type]
@@ -317,7 +319,8 @@ class _Walk:
             context = replace(context, process=context.process or process)
             self.run(inner.argv, scope, context, (*assignments, *inner.assignments), redirects)
             return
-        context = replace(context, around=(*context.around, *redirects))
+        assigned = (*context.assigned, *assignments, *inner.assignments)
+        context = replace(context, around=(*context.around, *redirects), assigned=assigned)
         if process:
             # A shell of its own: it has builtins again, but knows none of our functions and variables.
             scope = scope if wrapper == "trap" else Scope(scope.directory)
@@ -333,7 +336,8 @@ class _Walk:
         redirects: tuple[Redirect, ...],
     ) -> None:
         around, place = context.around, context.place
-        command = Command(words, assignments, redirects, scope.directory, context.via, around, place)
+        fed, assigned = _here(redirects) or context.fed, (*context.assigned, *assignments)
+        command = Command(words, assigned, redirects, scope.directory, context.via, around, place, fed)
         self.commands.append(command)
 
     def _builtin(self, words: tuple[Word, ...], scope: Scope, context: _Context) -> None:

@@ -81,7 +81,8 @@ class Command:
 
     `directory` is where it runs, relative to where the line starts, normalised; absolute, or beginning with
     `~`, where the line says so; None if it cannot be known. `via` holds the words of the wrappers around it,
-    outermost first. `around` holds the redirects of the groups around it.
+    outermost first. `around` holds the redirects of the groups around it. `assignments` are those before it and
+    those before the shells around it. `fed`: the text on its standard input, if the line says it.
     """
 
     argv: tuple[Word, ...]
@@ -91,6 +92,7 @@ class Command:
     via: tuple[tuple[Word, ...], ...] = ()
     around: tuple[Redirect, ...] = ()
     place: Place = Place()
+    fed: str | None = None
 
     @property
     def words(self) -> tuple[str, ...]:

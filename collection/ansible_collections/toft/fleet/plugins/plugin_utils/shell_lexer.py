@@ -245,6 +245,8 @@ class _Lexer:
                 lexer = _Lexer(self._reader, self._source, self._depth + 1)
                 lexer.operators = self.operators
                 found.append((_SUBSTITUTIONS[each.type], lexer.tokens(_contents(each))))
+        if not found and any("`" in text for text in re.findall(r"\$\{[^}]*\}?", self._text(node))):
+            self._reader.errors = True  # ${X:-`make`} is no substitution to tree-sitter
         return tuple(found)
 
     def _pieces(self, node: Node, quoted: bool = False) -> Iterator[Piece]:

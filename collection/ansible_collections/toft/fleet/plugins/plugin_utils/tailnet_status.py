@@ -104,9 +104,7 @@ def parse(text: str) -> Status:
     tailnet = _mapping(data.get("CurrentTailnet"))
     suffix = _dns_name(tailnet.get("MagicDNSSuffix") or data.get("MagicDNSSuffix"))
     read = [_peer(raw, is_self, suffix) for raw, is_self in _entries(data)]
-    peers = sorted(
-        (p for p in read if isinstance(p, Peer)), key=lambda p: (not p.is_self, p.name, p.dns_name)
-    )
+    peers = sorted((p for p in read if isinstance(p, Peer)), key=lambda p: (not p.is_self, p.name, p.dns_name))
     return Status(tuple(peers), tuple(p for p in read if isinstance(p, Skipped)), suffix)
 
 

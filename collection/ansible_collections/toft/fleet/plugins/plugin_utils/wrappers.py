@@ -7,6 +7,7 @@ Most are described in `wrapper_table`; shells, Python, find and GNU parallel hav
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass, field, replace
 
 from ansible_collections.toft.fleet.plugins.plugin_utils.shell_commands import Assignment, Word, program_name
@@ -107,7 +108,8 @@ class _Stripping:
     ended: bool = False
     assignments: list[Assignment] = field(default_factory=list)
     chdir: Word | None = None
-    texts: list[int] = field(default_factory=list)
+    texts: list[tuple[int, str]] = field(default_factory=list)
+    """Shell texts among the options, each with the place of the word in which it ends."""
 
 
 def _unwrapped(wrapper: Wrapper, words: tuple[Word, ...]) -> list[Inner] | None:
@@ -123,8 +125,11 @@ def _unwrapped(wrapper: Wrapper, words: tuple[Word, ...]) -> list[Inner] | None:
     if state.path:
         return None
     if state.texts:
-        before, keeps, chdir = words[: state.texts[0]], wrapper.keeps, state.chdir
-        return [Inner(before, text=words[i].text, chdir=chdir, keeps=keeps) for i in state.texts]
+        before, keeps, chdir = words[: max(1, state.texts[0][0])], wrapper.keeps, state.chdir
+        if wrapper.path == ("env",):
+            at, text = state.texts[0]  # what follows is split with it, and read again
+            return [Inner(before, text=_split_by_env(text, words[at + 1 :]), chdir=chdir, keeps=keeps)]
+        return [Inner(before, text=text, chdir=chdir, keeps=keeps) for _at, text in state.texts]
     if state.at >= len(words) or (wrapper.dashes and not state.ended):
         return []
     return _inner_words(wrapper, words, state)
@@ -157,8 +162,8 @@ def _strip_option(wrapper: Wrapper, words: tuple[Word, ...], state: _Stripping) 
     if option in wrapper.starts:
         state.operands, state.ended = 0, True
         return 1
-    if option in wrapper.text and length == 2 and state.at + 1 < len(words):
-        state.texts.append(state.at + 1)
+    if option in wrapper.text and value is not None:
+        state.texts.append((state.at + length - 1, value.text))
     if option in wrapper.chdir and value is not None:
         state.chdir = value
     return length
@@ -178,6 +183,11 @@ def _option(words: tuple[Word, ...], at: int, values: frozenset[str]) -> tuple[s
             rest = text[place + 1 :]
             return f"-{letter}", Word(rest, word.literal) if rest else following, 1 if rest else 2
     return text, None, 1
+
+
+def _split_by_env(text: str, following: tuple[Word, ...]) -> str:
+    """env -S TEXT WORD…: the text is split into options, variables and words of env's own; the other words follow."""
+    return " ".join(("env", text, *(shlex.quote(word.text) for word in following)))
 
 
 def _inner_words(wrapper: Wrapper, words: tuple[Word, ...], state: _Stripping) -> list[Inner]:

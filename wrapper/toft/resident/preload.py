@@ -1,0 +1,137 @@
+"""What every command would import: the command line, the use cases, ansible_runner, and Ansible itself.
+
+Ansible reads its configuration while it is imported. So it is imported here under the settings that each run of
+ours has anyway, and the surroundings that an engine is for (its name says them) hold the rest of it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import sys
+from dataclasses import dataclass
+
+COLLECTION = "ansible_collections.toft.fleet.plugins"
+ANSIBLE = (
+    "ansible.cli.playbook",
+    "ansible.executor.playbook_executor",
+    "ansible.executor.process.worker",
+    "ansible.executor.task_executor",
+    "ansible.executor.task_queue_manager",
+    "ansible.plugins.action.normal",
+    "ansible.plugins.callback.default",
+    "ansible.plugins.connection.local",
+    "ansible.plugins.connection.ssh",
+    "ansible.plugins.inventory.host_list",
+    "ansible.plugins.inventory.ini",
+    "ansible.plugins.inventory.yaml",
+    "ansible.plugins.shell.sh",
+    "ansible.plugins.strategy.linear",
+    "ansible.plugins.vars.host_group_vars",
+    "ansible.template",
+    "ansible.vars.manager",
+)
+PLUGINS = {
+    "action": ("normal",),
+    "become": ("sudo", "su"),
+    "cache": ("memory", "jsonfile"),
+    "callback": ("default",),
+    "connection": ("local", "ssh"),
+    "inventory": ("host_list", "script", "auto", "yaml", "ini", "toml", "advanced_host_list"),
+    "shell": ("sh",),
+    "strategy": ("linear",),
+    "vars": ("host_group_vars",),
+}
+"""Loaded as plugins: their documentation, which is parsed, says what can be set."""
+OTHERS = (
+    "typer._adapters",
+    "typer._completion",
+    "ansible_runner",
+    "pexpect",
+    "sqlite3",
+    "readline",
+    "tree_sitter_bash",
+    "http.client",
+    "email.parser",
+)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """`files` that are loaded, with what they were (mtime in ns, size); the `settings` that Ansible has read."""
+
+    files: dict[str, tuple[int, int]]
+    settings: dict[str, str]
+
+    @property
+    def changed(self) -> str:
+        """A file that is no longer what is loaded, if there is one."""
+        return next((file for file, stamp in self.files.items() if stamp_of(file) != stamp), "")
+
+
+def everything() -> Loaded:
+    """Imports it."""
+    from toft.engine.runner import preloaded
+
+    before = dict(os.environ)
+    os.environ.update(preloaded(before))
+    read = {k: v for k, v in os.environ.items() if k.startswith("ANSIBLE_")}
+    for name in ANSIBLE:
+        importlib.import_module(name)
+    _collection()
+    _plugins()
+    for name in OTHERS:
+        with_suppressed(name)
+    from toft.cli.main import build
+
+    build()
+    os.environ.clear()
+    os.environ.update(before)
+    return Loaded(_files(), read)
+
+
+def with_suppressed(name: str) -> None:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        return
+
+
+def _collection() -> None:
+    """Through Ansible's own loader, which takes no collection that was imported without it."""
+    from ansible.plugins.loader import init_plugin_loader
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "ansible_collections"]:
+        del sys.modules[name]
+    init_plugin_loader()
+    importlib.import_module("ansible_collections.ansible.builtin")
+    for part in ("module_utils", "plugin_utils", "action"):
+        package = importlib.import_module(f"{COLLECTION}.{part}")
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{COLLECTION}.{part}.{module.name}")
+
+
+def _plugins() -> None:
+    from ansible.plugins import loader
+
+    for kind, names in PLUGINS.items():
+        plugins = getattr(loader, f"{kind}_loader")
+        for name in names:
+            plugins.get(name, class_only=True)
+        # Some loaders keep what they gave, and would give the class where an instance is asked for.
+        if plugins._plugin_instance_cache:
+            plugins._plugin_instance_cache.clear()
+
+
+def _files() -> dict[str, tuple[int, int]]:
+    files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    return {file: stamp for file in files if file and (stamp := stamp_of(file))}
+
+
+def stamp_of(file: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(file)
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size)

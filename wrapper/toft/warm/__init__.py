@@ -1,0 +1,1 @@
+"""How the warm engine is found and spoken to."""
