@@ -42,7 +42,7 @@ def run(here: Field, results: Results) -> None:
                 entries.append(Entry("bare mux", bare.cost))
             hold(entries, budget, first_counts=not warm)
         for entry in entries:
-            results.row("fan-out", entry, hosts=count, warm=warm)
+            results.row("fan-out", entry, count=count, warm=warm)
         if not warm or count == 100:
             here.close_masters()
 

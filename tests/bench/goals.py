@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tests.bench.results import Results
 
 FAN = "fan-out"
-WARM = {"hosts": 100, "warm": True}
-COLD = {"hosts": 100, "warm": False}
+WARM = {"count": 100, "warm": True}
+COLD = {"count": 100, "warm": False}
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ def goals(results: Results) -> list[Goal]:
 Way = tuple[str, str]
 
 
-def _ratio(results: Results, what: str) -> Callable[[Way, Way, dict[str, object]], float | None]:
-    def of(ours: Way, theirs: Way, where: dict[str, object]) -> float | None:
+def _ratio(results: Results, what: str) -> Callable[[Way, Way, Mapping[str, Any]], float | None]:
+    def of(ours: Way, theirs: Way, where: Mapping[str, Any]) -> float | None:
         both = [results.spread(what, *way, **where) for way in (ours, theirs)]
         return both[0].median / both[1].median if both[0] and both[1] and both[1].median else None
 
@@ -95,5 +96,5 @@ def _growth(results: Results) -> Iterator[Goal]:
 
 def slope(results: Results, way: str, few: int, many: int) -> float | None:
     """Milliseconds of CPU here for each further node."""
-    ends = [results.spread("controller", "growth", way, hosts=count) for count in (few, many)]
+    ends = [results.spread("controller", "growth", way, count=count) for count in (few, many)]
     return (ends[1].median - ends[0].median) / (many - few) * 1000 if ends[0] and ends[1] else None

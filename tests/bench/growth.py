@@ -31,6 +31,7 @@ COMMANDS = {
     "toft exec": ("exec", "all", "uptime"),
 }
 BUDGET_S = 60
+LIMIT_S = 60.0
 HERE = Path(__file__).parents[2]
 
 
@@ -47,7 +48,7 @@ def run(results: Results) -> None:
             _engine(meter, home)
             hold([entry for _, entry in entries], BUDGET_S, first_counts=False, most=7)
         for count, entry in sorted(entries, key=lambda pair: (list(COMMANDS).index(pair[1].name), pair[0])):
-            results.row("growth", entry, hosts=count)
+            results.row("growth", entry, count=count)
     finally:
         meter.end()
         nodes.kill()
@@ -101,7 +102,7 @@ def _going(meter: Meter, home: Path, count: int, words: tuple[str, ...]) -> Call
     start = _toft(home, count, *words)
 
     def go() -> Cost:
-        cost = meter.cost("toft", start, cwd=home)
+        cost = meter.cost("toft", start, cwd=home, limit=LIMIT_S)
         told = json.loads(cost.output) if cost.status == 0 else {}
         found = len(told.get("nodes") or told.get("candidates") or told.get("jobs") or ())
         if found != count:

@@ -25,7 +25,7 @@ def run(here: Field, results: Results) -> None:
         entries.append(_entry(here, "GNU parallel", Start(theirs, ssh, numbers)))
     hold(entries, 30, first_counts=False, most=5)
     for entry in entries:
-        results.row("parallel", entry, jobs=JOBS, hosts=HOSTS)
+        results.row("parallel", entry, jobs=JOBS, count=HOSTS)
     here.meter.forget("toft")
     here.close_masters()
 

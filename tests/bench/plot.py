@@ -47,9 +47,9 @@ def svg(results: Results) -> str:
 
 
 def _lines(results: Results, warm: bool) -> dict[str, Points]:
-    found = {}
+    found: dict[str, Points] = {}
     for name in [*(way.name for way in WAYS), "bare mux"]:
-        points = {n: results.spread("wall", "fan-out", name, hosts=n, warm=warm) for n in SIZES}
+        points = {n: results.spread("wall", "fan-out", name, count=n, warm=warm) for n in SIZES}
         known = {n: spread for n, spread in points.items() if spread}
         if known:
             found[name] = known

@@ -64,9 +64,8 @@ class Results:
 
 
 def _named(key: str, value: object) -> str:
-    if key == "warm":
-        return "warm" if value else "cold"
-    return f"{value} {key}"
+    words = {"warm": "warm" if value else "cold", "count": f"{value} hosts"}
+    return words.get(key, f"{value} {key}")
 
 
 def this_machine(peers: Mapping[str, str]) -> dict[str, str]:

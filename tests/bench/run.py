@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -45,6 +46,8 @@ def main(words: Sequence[str]) -> int:
     if wrong or (reason := why_not()):
         sys.stderr.write(f"no benchmark {wrong[0]}; there are {', '.join(known)}\n" if wrong else f"{reason}\n")
         return 2
+    # Hosts and control groups are taken away on every way out.
+    signal.signal(signal.SIGTERM, lambda *_told: sys.exit(143))
     peers.install()
     results = Results(this_machine(_versions()))
     _measure(words or known, results)
@@ -88,8 +91,8 @@ def _into_readme() -> int:
 def _versions() -> dict[str, str]:
     """Of the peers."""
     places = [str(path) for path in peers.PEERS.glob("lib/python*/site-packages")]
-    pip = {d.metadata["Name"]: d.version for d in distributions(path=places)}
-    found = {name: pip[name] for name in ("ClusterShell", "pyinfra") if name in pip}
+    pip: dict[str, str] = {d.metadata["Name"]: d.version for d in distributions(path=places)}
+    found: dict[str, str] = {name: pip[name] for name in ("ClusterShell", "pyinfra") if name in pip}
     for name, argv in (("pdsh", ["pdsh", "-V"]), ("pssh", ["parallel-ssh", "--version"]), ("parallel", PARALLEL)):
         with contextlib.suppress(OSError):
             done = subprocess.run(argv, capture_output=True, text=True, check=False)

@@ -81,11 +81,15 @@ class StandIn:
         self._selector.register(session.wire, selectors.EVENT_READ, lambda: self._hear(session))
 
     def _hear(self, session: Session) -> None:
-        data, fds, _flags, _address = socket.recv_fds(session.wire, 1 << 16, 3)
+        try:
+            data, fds, _flags, _address = socket.recv_fds(session.wire, 1 << 16, 3)
+        except ConnectionResetError:  # it had what it wanted, and did not read on
+            data, fds = b"", []
         session.held += data
         session.fds += fds
         if not data:
             self._drop(session)
+            return
         while session.command is None and (packet := _taken(session.held)):
             kind, body = packet
             if kind == mux.C_ALIVE_CHECK:
@@ -99,12 +103,14 @@ class StandIn:
             self._selector.register(session.fds[0], selectors.EVENT_READ, lambda: answer(session))
 
     def _probed(self, session: Session) -> None:
-        if not os.read(session.fds[0], 1 << 16):
+        if session.fds and not os.read(session.fds[0], 1 << 16):
             self._selector.unregister(session.fds[0])
             heapq.heappush(self._later, (time.monotonic() + WATCHED_S, id(session), session))
 
     def _talked(self, session: Session) -> None:
         """As the node program does."""
+        if not session.fds:  # it was dropped in this very turn
+            return
         data = os.read(session.fds[0], 1 << 20)
         if not data:
             self._finish(session)
@@ -120,9 +126,12 @@ class StandIn:
                 os.write(session.fds[1], _answer(json.loads(payload)))
 
     def _finish(self, session: Session, output: bytes = b"") -> None:
+        if not session.fds:
+            return
         with suppress(OSError):
             os.write(session.fds[1], output)
-            self._close_fds(session)
+        self._close_fds(session)
+        with suppress(OSError):
             session.wire.sendall(_packet(mux.S_EXIT_MESSAGE, 1, 0))
 
     def _drop(self, session: Session) -> None:

@@ -37,7 +37,7 @@ def _ways(results: Results) -> str:
 
 def _way(results: Results, name: str) -> list[str]:
     def cell(what: str, hosts: int, warm: bool, full: bool = False) -> str:
-        spread = results.spread(what, "fan-out", name, hosts=hosts, warm=warm)
+        spread = results.spread(what, "fan-out", name, count=hosts, warm=warm)
         return "-" if spread is None else _cell(spread, full)
 
     walls = [cell("wall", hosts, True, hosts == 100) for hosts in SIZES]
