@@ -11,6 +11,7 @@ from tests.bench.peers import WAYS
 from tests.bench.results import Results
 
 BEGIN, END = "<!-- bench: written by `make bench BENCH=--readme` -->", "<!-- bench: end -->"
+PICTURE = "![Seconds to run uptime on 1 to 100 hosts, toft and its peers](tests/bench/bench.svg)"
 SIZES = (1, 10, 50, 100)
 PROGRAMS = ("ClusterShell", "pdsh", "pssh", "parallel", "pyinfra", "ansible-core", "ansible-runner")
 
@@ -89,9 +90,9 @@ def _line(cells: Sequence[str], width: Sequence[int]) -> str:
 
 
 def into_readme(file: Path, text: str) -> None:
-    """Between the two marks, which must be there."""
+    """The plot and the table between the two marks, which must be there."""
     before, _, rest = file.read_text().partition(BEGIN)
     _, mark, after = rest.partition(END)
     if not mark:
         raise LookupError(f"{file} lacks the marks {BEGIN} and {END}")
-    file.write_text(f"{before}{BEGIN}\n{text}{END}{after}")
+    file.write_text(f"{before}{BEGIN}\n{PICTURE}\n\n{text}{END}{after}")
