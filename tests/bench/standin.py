@@ -21,7 +21,6 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -183,11 +182,10 @@ def _answer(request: dict[str, Any]) -> bytes:
         ended = _record(request["id"], state="exited", exit_code=0, ended_at=AT, duration_s=0.01)
         told = frames.message(frames.ANSWER, {"ok": True, "record": _record(request["id"])})
         return told + frames.frame(frames.STDOUT, LINE) + frames.message(frames.FINAL, ended)
-    records: dict[str, Callable[[], dict[str, Any]]] = {
-        "start": lambda: {"record": _record(request["job"]["id"]), "already": False, "login": None},
-    }
-    made = records.get(request["verb"], lambda: {"records": [_record(each) for each in request.get("ids", ())]})
-    return frames.message(frames.ANSWER, {"ok": True, **made()})
+    made: dict[str, Any] = {"records": [_record(each) for each in request.get("ids", ())]}
+    if request["verb"] == "start":
+        made = {"record": _record(request["job"]["id"]), "already": False, "login": None}
+    return frames.message(frames.ANSWER, {"ok": True, **made})
 
 
 def _record(job_id: str, **more: Any) -> dict[str, Any]:
