@@ -40,7 +40,7 @@ bench: $(TESTS_READY) ## how fast it is: figures, on hosts of this machine
 
 lint: $(TESTS_READY) ## types, style, shell, YAML
 	$(BIN)/ruff check .
-	$(BIN)/mypy wrapper collection $(filter-out tests/lab/test_%,$(wildcard tests/lab/*.py))
+	$(BIN)/mypy wrapper collection $(filter-out tests/lab/test_%,$(wildcard tests/lab/*.py)) $(wildcard tests/bench/*.py)
 	$(BIN)/yamllint --strict inventories playbooks/ $(COLLECTION)/galaxy.yml
 	$(BIN)/shellcheck $(COLLECTION)/plugins/plugin_utils/*.sh wrapper/*.sh .ci/run
 
