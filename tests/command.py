@@ -127,6 +127,13 @@ def lab_toft(request: pytest.FixtureRequest, tmp_path: Path, lab: Any) -> Iterat
     command.end()
 
 
+@pytest.fixture
+def cold_lab_toft(lab_toft: Toft) -> Toft:
+    """The same without the warm engine: all that it uses is in its own session."""
+    lab_toft.warm = None
+    return lab_toft
+
+
 def until(ask: Callable[[], Any], *, within: float = 30, every: float = 0.05, what: str = "it") -> Any:
     """The first true answer; a test that waits for nothing in particular is a test that fails."""
     end = time.monotonic() + within

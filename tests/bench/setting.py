@@ -32,10 +32,12 @@ class Report:
         try:
             with tempfile.TemporaryDirectory() as home:
                 toft = Toft(Path(home), standing.inventory)
+                toft.warm = toft.runtime
                 try:
                     toft("exec", "all", "true")
                     yield standing, toft
                 finally:
+                    toft("engine", "stop")
                     toft.end()
         finally:
             standing.down()

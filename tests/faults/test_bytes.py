@@ -163,7 +163,7 @@ def test_input_arrives_and_is_not_swallowed(lab_toft: Toft, tmp_path: Path) -> N
     figure(28, f"100 MB of input intact in {took:.1f} s; closed early; 3 of 3 lines in a loop from a file and a pipe")
 
 
-def test_much_output_arrives_equal_in_bounded_memory(lab_toft: Toft, tmp_path: Path) -> None:
+def test_much_output_arrives_equal_in_bounded_memory(cold_lab_toft: Toft, tmp_path: Path) -> None:
     """Promise 22, in part: 100 MB through offload; the memory of all our processes here while it streams."""
     size = 100 << 20
     script = f"import sys\nb=bytes(range(256))*4096\nfor _ in range({size >> 20}): sys.stdout.buffer.write(b)"
@@ -171,7 +171,7 @@ def test_much_output_arrives_equal_in_bounded_memory(lab_toft: Toft, tmp_path: P
     out = tmp_path / "out"
     begun = time.monotonic()
     with out.open("wb") as file:
-        process = lab_toft.begin("-q", "offload", "n1", "python3", "-c", script, stdout=file)
+        process = cold_lab_toft.begin("-q", "offload", "n1", "python3", "-c", script, stdout=file)
         peak = 0
         while process.poll() is None:
             peak = max(peak, _rss(process.pid) if out.stat().st_size else 0)
@@ -182,7 +182,7 @@ def test_much_output_arrives_equal_in_bounded_memory(lab_toft: Toft, tmp_path: P
         assert hashlib.file_digest(file, "sha256").hexdigest() == want
     idle = _idle_rss()
     figure(22, f"100 MB equal in {took:.1f} s; {peak >> 20} MiB at the most, {(peak - idle) >> 20} above an idle toft")
-    assert peak - idle <= 64 << 20
+    assert idle // 2 < peak <= idle + (64 << 20)
 
 
 def _rss(session: int) -> int:

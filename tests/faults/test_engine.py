@@ -83,8 +83,9 @@ def test_an_upgrade_in_the_middle_of_a_job(warm: Toft, lab, tmp_path: Path) -> N
     for process in (followed, later):
         out, err = process.communicate(timeout=60)
         assert (out, process.returncode) == (b"two\n", 3), err
-    (after,) = until(lambda: pids(warm), what="another engine")
-    assert after != before, "the old one would have gone on with what it had loaded"
+    until(lambda: not Path(f"/proc/{before}").exists(), what="the old engine's end")
+    (after,) = until(lambda: warm("route", "--declared", "true") and pids(warm), what="another engine")
+    assert after != before
     figure(20, "upgraded under a running job: followed before and after, both to its end; the engine was replaced")
 
 

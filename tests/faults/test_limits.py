@@ -67,16 +67,16 @@ def test_long_arguments_and_many_variables(lab_toft: Toft, tmp_path: Path) -> No
 
 
 @pytest.mark.timeout(600)
-def test_a_gigabyte_arrives_equal_in_bounded_memory(lab_toft: Toft, lab) -> None:
+def test_a_gigabyte_arrives_equal_in_bounded_memory(cold_lab_toft: Toft, lab) -> None:
     """Promise 22, with what plain ssh takes for the same."""
     blocks = 1 << 10
     line = f"import sys\nb = bytes(range(256)) * 4096\nfor _ in range({blocks}): sys.stdout.buffer.write(b)"
     digest = hashlib.sha256()
     for _ in range(blocks):
         digest.update(bytes(range(256)) * 4096)
-    assert lab_toft("-q", "offload", "n1", "true").returncode == 0
+    assert cold_lab_toft("-q", "offload", "n1", "true").returncode == 0
     begun = time.monotonic()
-    got, peak = _taken(lab_toft.begin("-q", "offload", "n1", "python3", "-c", line))
+    got, peak = _taken(cold_lab_toft.begin("-q", "offload", "n1", "python3", "-c", line))
     ours = time.monotonic() - begun
     assert got == digest.hexdigest()
     begun = time.monotonic()
@@ -84,9 +84,9 @@ def test_a_gigabyte_arrives_equal_in_bounded_memory(lab_toft: Toft, lab) -> None
     theirs, _ = _taken(subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE))
     plain = time.monotonic() - begun
     assert theirs == got
-    over = peak - _idle_rss()
-    figure(22, f"1 GB equal in {ours:.1f} s, ssh {plain:.1f} s; {over >> 20} MiB above an idle toft")
-    assert over <= 64 << 20
+    idle = _idle_rss()
+    figure(22, f"1 GB equal in {ours:.1f} s, ssh {plain:.1f} s; {(peak - idle) >> 20} MiB above an idle toft")
+    assert idle // 2 < peak <= idle + (64 << 20)
 
 
 def _taken(process: subprocess.Popen[bytes]) -> tuple[str, int]:
@@ -102,22 +102,25 @@ def _taken(process: subprocess.Popen[bytes]) -> tuple[str, int]:
     return got.hexdigest(), peak
 
 
-def test_a_slow_reader_holds_the_command_back(lab_toft: Toft, lab) -> None:
+def test_a_slow_reader_holds_the_command_back(cold_lab_toft: Toft, lab) -> None:
     """Promise 22: neither we nor the node keep much of what nobody reads yet. The node believes for ten seconds
     that somebody is there who says nothing."""
-    process = lab_toft.begin("-q", "offload", "n1", "sh", "-c", "echo $$; exec head -c 300000000 /dev/zero")
+    process = cold_lab_toft.begin("-q", "offload", "n1", "sh", "-c", "echo $$; exec head -c 300000000 /dev/zero")
     assert process.stdout
     first = os.read(process.stdout.fileno(), 1 << 16)
     time.sleep(14)
     peak = _rss(process.pid)
-    (job,) = [job for job in lab_toft.jobs() if job["state"] == "running"]
+    (job,) = [job for job in cold_lab_toft.jobs() if job["state"] == "running"]
     held = int(lab.hosts["n1"].run(f"du -sb {STATE}/jobs/{job['id']} | cut -f1").stdout)
     total = len(first)
     while data := process.stdout.read1(1 << 20):
         total += len(data)
     assert process.wait(60) == 0
-    over = peak - _idle_rss()
-    figure(22, f"a reader that stops: {over >> 20} MiB above an idle toft, {held >> 20} MiB kept on the node meanwhile")
+    idle = _idle_rss()
+    figure(
+        22,
+        f"a reader that stops: {(peak - idle) >> 20} MiB above an idle toft, {held >> 20} MiB held on the node",
+    )
     assert total == 300_000_000 + len(first.partition(b"\n")[0]) + 1
-    assert over <= 64 << 20
+    assert idle // 2 < peak <= idle + (64 << 20)
     assert held < 100 << 20

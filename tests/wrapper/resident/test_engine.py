@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -22,8 +23,7 @@ def warm(tmp_path: Path) -> Iterator[Toft]:
     command = Toft(tmp_path / "home")
     command.warm = command.runtime
     yield command
-    command("engine", "stop")
-    until(lambda: state(command) is None, what="the engine's end")
+    until(lambda: command("engine", "stop").returncode == 0 and state(command) is None, what="the engine's end")
     command.end()
 
 
@@ -78,9 +78,8 @@ def test_a_playbook_with_other_settings_begins_afresh(warm: Toft, tmp_path: Path
     started(warm)
     (socket,) = sockets(warm)
     play = tmp_path / "play.yml"
-    play.write_text(
-        "[{hosts: localhost, gather_facts: false, tasks: [{debug: {msg: \"{{ lookup('config', 'DEFAULT_FORKS') }}\"}}]}]"
-    )
+    task = {"debug": {"msg": "{{ lookup('config', 'DEFAULT_FORKS') }}"}}
+    play.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
     code = f"import sys; sys.argv[1:] = [{str(play)!r}]; from toft.resident.client import main; "
     code += f"sys.exit(main('ansible-playbook', {str(socket)!r}))"
     done = subprocess.run(
@@ -148,6 +147,31 @@ def test_environment_directory_umask_and_streams_are_the_clients(warm: Toft, tmp
     assert done.stderr == b"to-err\n"
 
 
+def in_waiting(engine: int) -> int:
+    """The one child that an engine with nothing to do has."""
+
+    def child() -> int | None:
+        words = Path(f"/proc/{engine}/task/{engine}/children").read_text().split()
+        return int(words[0]) if len(words) == 1 else None
+
+    return int(until(child, what="a worker in waiting"))
+
+
+def test_a_worker_in_waiting_that_is_killed_is_replaced(warm: Toft) -> None:
+    engine = started(warm)["pid"]
+    for n in range(3):
+        os.kill(in_waiting(engine), signal.SIGKILL)
+        assert warm("-q", "offload", "--", "echo", str(n)).stdout == f"{n}\n".encode()
+    assert state(warm)["pid"] == engine
+
+
+def test_a_worker_in_waiting_ends_with_the_engine(warm: Toft) -> None:
+    engine = started(warm)["pid"]
+    waiting = in_waiting(engine)
+    os.kill(engine, signal.SIGKILL)
+    until(lambda: not Path(f"/proc/{waiting}").exists(), what="its end")
+
+
 def test_ctrl_c_reaches_the_job(warm: Toft) -> None:
     started(warm)
     process = warm.begin("-q", "offload", "--", "sh", "-c", "trap 'echo caught; exit 9' INT; echo up; sleep 60 & wait")
@@ -209,5 +233,17 @@ def test_the_client_imports_next_to_nothing() -> None:
     script = "import sys; before = set(sys.modules); import toft.resident.client, toft.warm.door; "
     script += "print(*sorted(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    heavy = {"typer", "socket", "signal", "json", "subprocess", "pathlib", "re", "hashlib", "ansible"}
+    heavy = {
+        "typer",
+        "socket",
+        "signal",
+        "json",
+        "subprocess",
+        "pathlib",
+        "re",
+        "hashlib",
+        "ansible",
+        "array",
+        "collections",
+    }
     assert not heavy & set(done.stdout.split())

@@ -7,6 +7,8 @@ import importlib.metadata
 import io
 import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import typer
 
@@ -34,7 +36,8 @@ def version(asked: bool) -> None:
         raise typer.Exit
 
 
-def build() -> typer.Typer:
+def build() -> Callable[..., Any]:
+    """The whole command line, ready to be called. Building it takes longer than most commands do."""
     app = typer.Typer(
         name="toft",
         help=HELP,
@@ -46,7 +49,7 @@ def build() -> typer.Typer:
     root(app, version)
     for family in FAMILIES:
         importlib.import_module(f"toft.cli.{family}").register(app)
-    return app
+    return typer.main.get_command(app)
 
 
 def open_standard_streams() -> None:
@@ -75,10 +78,11 @@ def with_interval(words: list[str]) -> list[str]:
     return words if is_number else [*words[:at], "--watch=2", *words[at + 1 :]]
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str] | None = None, command: Callable[..., Any] | None = None) -> None:
+    """`command` is what was built before, if anything was."""
     open_standard_streams()
     words = with_interval(sys.argv[1:] if argv is None else argv)
-    build()(args=words, prog_name="toft", obj=Options(argv=tuple(words)))
+    (command or build())(args=words, prog_name="toft", obj=Options(argv=tuple(words)))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,11 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import struct
 import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 COLLECTION = "ansible_collections.toft.fleet.plugins"
 ANSIBLE = (
@@ -58,16 +61,59 @@ OTHERS = (
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """`files` that are loaded, with what they were (mtime in ns, size); the `settings` that Ansible has read."""
+class Stamped:
+    """Files with what they were when they were read.
 
-    files: dict[str, tuple[int, int]]
+    Each command looks at them all in a fork, where every value that is touched costs the copy of its page: so
+    they are kept as two long values and not as thousands of small ones.
+    """
+
+    names: bytes
+    """Joined by NUL."""
+    stamps: bytes
+    """STAMP for each."""
+
+    @classmethod
+    def of(cls, files: Iterable[str]) -> Stamped:
+        there = [(os.fsencode(file), stamp) for file in files if (stamp := _stamp(file))]
+        return cls(b"\0".join(name for name, _was in there), b"".join(was for _name, was in there))
+
+    def __len__(self) -> int:
+        return len(self.stamps) // STAMP.size
+
+    @property
+    def changed(self) -> str:
+        """One that is no longer what it was, if there is one."""
+        for at, name in enumerate(self.names.split(b"\0") if self.names else ()):
+            if _stamp(name) != self.stamps[at * STAMP.size : (at + 1) * STAMP.size]:
+                return os.fsdecode(name)
+        return ""
+
+
+STAMP = struct.Struct("=qq")
+"""When it was written (ns), and its size (bytes)."""
+
+
+def _stamp(file: str | bytes) -> bytes:
+    try:
+        found = os.stat(file)
+    except OSError:
+        return b""
+    return STAMP.pack(found.st_mtime_ns, found.st_size)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The `files` that are loaded, the `settings` that Ansible has read, and the `command` line of toft."""
+
+    files: Stamped
     settings: dict[str, str]
+    command: Callable[..., Any]
 
     @property
     def changed(self) -> str:
         """A file that is no longer what is loaded, if there is one."""
-        return next((file for file, stamp in self.files.items() if stamp_of(file) != stamp), "")
+        return self.files.changed
 
 
 def everything() -> Loaded:
@@ -85,10 +131,10 @@ def everything() -> Loaded:
         with_suppressed(name)
     from toft.cli.main import build
 
-    build()
+    command = build()
     os.environ.clear()
     os.environ.update(before)
-    return Loaded(_files(), read)
+    return Loaded(Stamped.of(_files()), read, command)
 
 
 def with_suppressed(name: str) -> None:
@@ -124,14 +170,5 @@ def _plugins() -> None:
             plugins._plugin_instance_cache.clear()
 
 
-def _files() -> dict[str, tuple[int, int]]:
-    files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
-    return {file: stamp for file in files if file and (stamp := stamp_of(file))}
-
-
-def stamp_of(file: str) -> tuple[int, int] | None:
-    try:
-        found = os.stat(file)
-    except OSError:
-        return None
-    return (found.st_mtime_ns, found.st_size)
+def _files() -> list[str]:
+    return sorted({file for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))})

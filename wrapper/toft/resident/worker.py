@@ -23,6 +23,18 @@ if TYPE_CHECKING:
 PATIENCE_S = 5.0
 
 
+def wait(ours: socket.socket, server: Server) -> NoReturn:
+    """For a command, as long as there is an engine: its end of our socket closes with it."""
+    for number in PASSED_ON:
+        signal.signal(number, signal.SIG_DFL)
+    told, passed = door.receive(ours)
+    if told is None or not passed:
+        os._exit(0)
+    ours.close()
+    server.served, server.running = told["served"], told["running"]
+    attend(socket.socket(fileno=passed[0]), server)
+
+
 def attend(conn: socket.socket, server: Server) -> NoReturn:
     """Everything that happens in a worker; it never returns into the engine."""
     status = 70
@@ -44,7 +56,7 @@ def attend(conn: socket.socket, server: Server) -> NoReturn:
         if header["kind"] == "ansible-playbook" and (others := _changes(header["environ"], server) - ADJUSTABLE):
             door.send(conn, {"unfit": ", ".join(sorted(others))})
             os._exit(0)
-        _take_on(header, list(descriptors), str(server.path))
+        _take_on(header, descriptors, str(server.path))
         door.send(conn, {"pid": os.getpid()})
         status = _run(header["kind"], server)
     finally:
@@ -81,8 +93,7 @@ def _take_on(header: dict[str, Any], descriptors: list[int], engine: str) -> Non
         os.environ["TOFT_ENGINE"] = engine
     time.tzset()
     tempfile.tempdir = None
-    for number in (*PASSED_ON, signal.SIGCHLD, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in header["ignored"]:
@@ -132,7 +143,7 @@ def _run(kind: str, server: Server) -> int:
 def _toft(server: Server) -> None:
     from toft.cli.main import main
 
-    main()
+    main(command=server.loaded.command)
 
 
 ADJUSTABLE = {
@@ -167,8 +178,8 @@ def _status(server: Server) -> dict[str, Any]:
     return {
         "pid": os.getppid(),
         "since": server.begun,
-        "served": server.served - 1,
-        "running": len(server.workers),
+        "served": server.served,
+        "running": server.running,
         "modules": len(server.loaded.files),
         "changed": server.loaded.changed,
         "memory_bytes": held,

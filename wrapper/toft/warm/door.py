@@ -9,17 +9,17 @@ asked).
 from __future__ import annotations
 
 import _socket
-import array
+import _struct
 import marshal
 import os
 import sys
 import zlib
-from collections.abc import Mapping, Sequence
 
 from toft.warm.surroundings import surroundings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
 LONGEST = 4 << 20
@@ -65,24 +65,24 @@ def connect(socket_path: str) -> _socket.socket | None:
 def peer(sock: _socket.socket) -> int:
     """The user at the other end."""
     if sys.platform == "darwin":
-        return array.array("I", sock.getsockopt(0, 1, 76))[1]  # LOCAL_PEERCRED: struct xucred
-    return array.array("i", sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12))[1]
+        return int(_struct.unpack_from("=II", sock.getsockopt(0, 1, 76))[1])  # LOCAL_PEERCRED: struct xucred
+    return int(_struct.unpack("=iII", sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12))[1])
 
 
 def send(sock: _socket.socket, value: Any, descriptors: Sequence[int] = ()) -> None:
     data = marshal.dumps(value)
     head = len(data).to_bytes(4, "big")
-    beside = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+    rights = _struct.pack(f"={len(descriptors)}i", *descriptors)
+    beside = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)] if descriptors else []
     sock.sendmsg([head], beside)
     sock.sendall(data)
 
 
-def receive(sock: _socket.socket) -> tuple[Any, array.array[int]]:
+def receive(sock: _socket.socket) -> tuple[Any, list[int]]:
     """A value and the descriptors beside it; None when the other end is gone."""
-    head, beside, _flags, _address = sock.recvmsg(4, _socket.CMSG_SPACE(DESCRIPTORS * array.array("i").itemsize))
-    descriptors: array.array[int] = array.array("i")
-    for _level, _kind, data in beside:
-        descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
+    head, beside, _flags, _address = sock.recvmsg(4, _socket.CMSG_SPACE(DESCRIPTORS * 4))
+    passed = (data[: len(data) & ~3] for _level, _kind, data in beside)
+    descriptors = [each for data in passed for (each,) in _struct.iter_unpack("=i", data)]
     data = _exactly(sock, head, 4)
     size = int.from_bytes(data, "big")
     if len(data) < 4 or size > LONGEST:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 NAMES = ("HOME", "USER", "LOGNAME", "TZ", "TMPDIR", "LANG", "LANGUAGE", "VIRTUAL_ENV", "PAGER", "EDITOR")
 PREFIXES = ("ANSIBLE_", "LC_", "PYTHON", "DYLD_", "LD_")

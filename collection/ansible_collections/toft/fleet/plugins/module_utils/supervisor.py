@@ -37,6 +37,7 @@ AHEAD_BYTES = 64 << 20
 GRACE_S = 5.0
 SETTLE_S = 0.5
 RETRY_S, GIVE_UP_S = 1.0, 600.0
+DYING_S = 0.5
 SURVIVORS = 100
 
 
@@ -279,6 +280,11 @@ class Supervisor:
 
     def _final(self, ending: Dict[str, Any]) -> Dict[str, Any]:
         result = dict(ending, survivors=self._survivors())
+        until = time.monotonic() + DYING_S
+        # What the same signal was sent to may take a moment to die.
+        while result["signal"] and result["survivors"] and time.monotonic() < until:
+            time.sleep(0.01)
+            result["survivors"] = self._survivors()
         for stream in self._streams:
             result[stream.name + "_bytes"] = stream.written
         result["stdin_consumed"] = self._stdin.consumed

@@ -27,8 +27,8 @@ SILENCE_S = 60.0
 FIXES = {
     "disk_full": "toft exec {node} df -h",
     "read_only": "toft exec {node} mount",
-    "no_process": "toft exec {node} ulimit -u",
-    "no_memory": "toft exec {node} free -m",
+    "no_process": "toft exec {node} 'ulimit -u'",
+    "no_memory": "toft status {node}",
     "no_path": "toft exec {node} ls",
     "no_mirror": "toft sync {node}",
     "no_slot": "toft status {node}",

@@ -1,0 +1,100 @@
+"""What toft was to reach, as ratios: they hold on any machine of two cores, where seconds do not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tests.bench.results import Results
+
+FAN = "fan-out"
+WARM = {"count": 100, "warm": True}
+COLD = {"count": 100, "warm": False}
+
+
+@dataclass(frozen=True)
+class Goal:
+    """`value` and `limit` in `unit`; a `value` of None was not measured."""
+
+    what: str
+    beside: str
+    limit: float
+    value: float | None
+    unit: str = "x"
+    because: str = ""
+    """What a profile says the time goes to."""
+
+    @property
+    def verdict(self) -> str:
+        if self.value is None:
+            return "not measured"
+        return "reached" if self.value <= self.limit else "missed"
+
+    @property
+    def why(self) -> str:
+        """Only of interest where it is missed."""
+        return self.because if self.verdict == "missed" else ""
+
+    @property
+    def figure(self) -> str:
+        return "-" if self.value is None else _number(self.value, self.unit)
+
+    @property
+    def at_most(self) -> str:
+        return "1/30" if self.limit == 1 / 30 else _number(self.limit, self.unit)
+
+
+def _number(value: float, unit: str) -> str:
+    digits = f"{value:.3f}" if value < 0.1 else f"{value:.2f}" if value < 10 else f"{value:.0f}"
+    return digits if unit == "x" else f"{digits} {unit}"
+
+
+def goals(results: Results) -> list[Goal]:
+    wall, processor = _ratio(results, "wall"), _ratio(results, "controller")
+    status, run = (FAN, "toft status"), (FAN, "toft exec")
+    return [
+        Goal("`toft status`, 100 hosts", "clush `uptime`", 0.7, wall(status, (FAN, "clush"), WARM)),
+        Goal("`toft status`, 100 hosts", "the bare probe", 2.0, wall(status, (FAN, "bare mux"), WARM)),
+        Goal("`toft status`, 100 hosts, cold", "clush, cold", 1.0, wall(status, (FAN, "clush"), COLD)),
+        Goal("`toft exec`, 100 hosts", "clush", 0.6, wall(run, (FAN, "clush"), WARM)),
+        Goal("`toft exec`, 100 hosts", "ansible", 1 / 30, wall(run, (FAN, "ansible"), WARM)),
+        Goal("CPU here of `toft status`, 100 hosts", "clush", 0.25, processor(status, (FAN, "clush"), WARM)),
+        Goal("`toft offload`", "clush", 1.5, wall(("offload", "toft offload"), ("offload", "clush"), {"warm": True})),
+        Goal("`toft --version`", "ssh -V", 2.5, wall(("start", "toft --version"), ("start", "ssh -V"), {"warm": True})),
+        Goal("1 GB through offload", "ssh", 1.3, wall(("1 GB", "toft offload"), ("1 GB", "ssh"), {})),
+        Goal("1 GB through offload: memory", "idle", 64, _grown(results), "MiB"),
+        *_growth(results),
+    ]
+
+
+Way = tuple[str, str]
+
+
+def _ratio(results: Results, what: str) -> Callable[[Way, Way, Mapping[str, Any]], float | None]:
+    def of(ours: Way, theirs: Way, where: Mapping[str, Any]) -> float | None:
+        both = [results.spread(what, *way, **where) for way in (ours, theirs)]
+        return both[0].median / both[1].median if both[0] and both[1] and both[1].median else None
+
+    return of
+
+
+def _grown(results: Results) -> float | None:
+    peak, idle = (results.spread(what, "1 GB", "toft offload") for what in ("peak MiB", "idle MiB"))
+    return peak.median - idle.median if peak and idle else None
+
+
+def _growth(results: Results) -> Iterator[Goal]:
+    bends = []
+    for way in ("toft status", "toft route", "toft exec"):
+        whole, first, last = (slope(results, way, *pair) for pair in ((10, 1000), (10, 300), (300, 1000)))
+        yield Goal(f"`{way}`: CPU here for each node, 10 to 1,000", "", 1.0, whole, "ms")
+        if first and last:
+            bends.append(last / first)
+    yield Goal("linear: the same from 300 to 1,000", "10 to 300", 1.25, max(bends, default=None))
+
+
+def slope(results: Results, way: str, few: int, many: int) -> float | None:
+    """Milliseconds of CPU here for each further node."""
+    ends = [results.spread("controller", "growth", way, count=count) for count in (few, many)]
+    return (ends[1].median - ends[0].median) / (many - few) * 1000 if ends[0] and ends[1] else None

@@ -1,0 +1,98 @@
+"""The results as Markdown, for the terminal and the README alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tests.bench.figures import Spread, seconds
+from tests.bench.goals import Goal, goals
+from tests.bench.peers import WAYS
+from tests.bench.results import Results
+
+BEGIN, END = "<!-- bench: written by `make bench BENCH=--readme` -->", "<!-- bench: end -->"
+PICTURE = "![Seconds to run uptime on 1 to 100 hosts, toft and its peers](tests/bench/bench.svg)"
+SIZES = (1, 10, 50, 100)
+PROGRAMS = ("ClusterShell", "pdsh", "pssh", "parallel", "pyinfra", "ansible-core", "ansible-runner")
+
+
+def markdown(results: Results) -> str:
+    found = goals(results)
+    return "\n\n".join([_where(results), _ways(results), _goals(found), *_notes(results, found)]) + "\n"
+
+
+def _where(results: Results) -> str:
+    m = results.machine
+    programs = ", ".join(f"{name} {m[name]}" for name in PROGRAMS if name in m)
+    return (
+        f"{m['cores']} cores of {m['processor']}, {m['memory']}, Linux {m['kernel']}, Python {m['Python']}, OpenSSH "
+        f"{m['OpenSSH']}, {programs}; {m['taken']}, load {m['load before']} before it. "
+        "Seconds: medians (least to most)."
+    )
+
+
+def _ways(results: Results) -> str:
+    head = ["`uptime` on", *(f"{n}" for n in SIZES), "100: CPU here", "CPU of the hosts", "cold: 100", "CPU here"]
+    return _table(head, [_way(results, name) for name in ["bare mux", *(way.name for way in WAYS)]])
+
+
+def _way(results: Results, name: str) -> list[str]:
+    def cell(what: str, hosts: int, warm: bool, full: bool = False) -> str:
+        spread = results.spread(what, "fan-out", name, count=hosts, warm=warm)
+        return "-" if spread is None else _cell(spread, full)
+
+    walls = [cell("wall", hosts, True, hosts == 100) for hosts in SIZES]
+    warm = [cell("controller", 100, True), cell("hosts", 100, True)]
+    return [name, *walls, *warm, cell("wall", 100, False, True), cell("controller", 100, False)]
+
+
+def _cell(spread: Spread, full: bool) -> str:
+    bare = [seconds(value).removesuffix(" s") for value in (spread.median, spread.least, spread.most)]
+    return f"{bare[0]} ({bare[1]} to {bare[2]})" if full and spread.runs > 1 else bare[0]
+
+
+def _goals(found: Sequence[Goal]) -> str:
+    rows = [[g.what, g.beside, g.figure, g.at_most, g.verdict] for g in found]
+    return _table(["warm, unless it says cold", "beside", "", "goal", ""], rows)
+
+
+def _notes(results: Results, found: Sequence[Goal]) -> Iterable[str]:
+    lines = [*_memory(results), *_jobs(results), *(f"{g.what}: {g.why}" for g in found if g.why), *results.notes]
+    if lines:
+        yield "\n".join(f"- {line}" for line in lines)
+
+
+def _memory(results: Results) -> Iterable[str]:
+    told = []
+    for way in ("toft offload", "ssh"):
+        peak, idle = (results.spread(what, "1 GB", way) for what in ("peak MiB", "idle MiB"))
+        if peak and idle:
+            told.append(f"{way} held {peak.median:.0f} MiB at most ({idle.median:.0f} idle)")
+    if told:
+        yield f"1 GB: {', '.join(told)}"
+
+
+def _jobs(results: Results) -> Iterable[str]:
+    spreads = {way: results.spread("wall", "parallel", way) for way in ("toft parallel", "GNU parallel")}
+    told = [f"{way} {s.median * 10:.0f} ms" for way, s in spreads.items() if s]
+    if told:
+        yield f"a job of no work among 100, on 4 hosts: {', '.join(told)}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    width = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    lines = [head, ["-" * each for each in width], *rows]
+    return "\n".join(_line(cells, width) for cells in lines)
+
+
+def _line(cells: Sequence[str], width: Sequence[int]) -> str:
+    return "| " + " | ".join(cell.ljust(each) for cell, each in zip(cells, width, strict=True)) + " |"
+
+
+def into_readme(file: Path, text: str) -> None:
+    """The plot and the table between the two marks, which must be there."""
+    before, _, rest = file.read_text().partition(BEGIN)
+    _, mark, after = rest.partition(END)
+    if not mark:
+        raise LookupError(f"{file} lacks the marks {BEGIN} and {END}")
+    file.write_text(f"{before}{BEGIN}\n{PICTURE}\n\n{text}{END}{after}")
