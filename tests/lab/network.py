@@ -6,11 +6,21 @@ across power cycles, as a real network card does.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tests.lab.claim import Claim, read_claims
 from tests.lab.commands import attempt, call
 
+ASTRAY = """\
+table ip {table} {{
+    set astray {{ type ipv4_addr; flags dynamic; size 1024; }}
+    chain in {{
+        type filter hook prerouting priority raw
+        iifname "{bridge}" ip daddr != {{ {subnet}, 224.0.0.0/4, 255.255.255.255 }} update @astray {{ ip daddr }} drop
+    }}
+}}
+"""
 IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 NAT = """\
 table ip {table} {{
@@ -45,6 +55,18 @@ def open_nat(claim: Claim) -> None:
     IP_FORWARD.write_text("1")
     rules = NAT.format(table=claim.firewall_table, subnet=claim.subnet, bridge=claim.bridge)
     call("nft", "-f", "-", given=rules)
+
+
+def close_off(claim: Claim) -> None:
+    """Let nothing of a lab without NAT out, and note where it wanted to go."""
+    rules = ASTRAY.format(table=claim.firewall_table, subnet=claim.subnet, bridge=claim.bridge)
+    call("nft", "-f", "-", given=rules)
+
+
+def astray(claim: Claim) -> list[str]:
+    """Addresses outside of the lab that its hosts have sent to since `close_off`."""
+    told = json.loads(call("nft", "-j", "list", "set", "ip", claim.firewall_table, "astray"))
+    return [address for entry in told["nftables"] for address in entry.get("set", {}).get("elem", [])]
 
 
 def name_servers() -> Path:

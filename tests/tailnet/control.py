@@ -1,6 +1,7 @@
-"""A control server for one lab: `python -m tests.tailnet.control LAB`.
+"""A control server for one lab: `python -m tests.tailnet.control LAB`; with `--astray`, where its hosts wanted to go.
 
-It listens on the lab's own address and lives in the lab's control group, so it ends with the lab. The auth key that it
+Nothing of the lab gets out from then on, and what tries to is noted: real tailscaled knows its vendor's servers. The
+control server is the one of Tailscale's own tests (main.go), no headscale. It listens on the lab's own address and lives in the lab's control group, so it ends with the lab. The auth key that it
 takes is in LAB/tailnet.key, and programs of the right version are in the directory that is printed.
 """
 
@@ -10,6 +11,7 @@ import secrets
 import sys
 from pathlib import Path
 
+from tests.lab import network
 from tests.lab.cgroup import Cgroup
 from tests.lab.laboratory import Lab
 from tests.lab.processes import await_line, start_in
@@ -22,6 +24,7 @@ DOMAIN = "lab.test"
 def start(lab: Lab) -> Path:
     """The directory of the programs; the server listens when this returns."""
     built = programs()
+    network.close_off(lab.claim)
     key = lab.directory / "tailnet.key"
     key.touch(mode=0o600)
     key.write_text(f"tskey-auth-{secrets.token_hex(16)}\n")
@@ -33,4 +36,5 @@ def start(lab: Lab) -> Path:
 
 
 if __name__ == "__main__":
-    print(start(Lab.attach(sys.argv[1])))
+    attached = Lab.attach(sys.argv[1])
+    print("\n".join(network.astray(attached.claim)) if "--astray" in sys.argv else start(attached))
