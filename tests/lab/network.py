@@ -17,7 +17,10 @@ table ip {table} {{
     set astray {{ type ipv4_addr; flags dynamic; size 1024; }}
     chain in {{
         type filter hook prerouting priority raw
-        iifname "{bridge}" ip daddr != {{ {subnet}, 224.0.0.0/4, 255.255.255.255 }} update @astray {{ ip daddr }} drop
+        iifname != "{bridge}" accept
+        ip daddr {{ {subnet}, 224.0.0.0/4, 255.255.255.255 }} accept
+        ip daddr 100.64.0.0/10 drop
+        update @astray {{ ip daddr }} drop
     }}
 }}
 """
@@ -64,7 +67,7 @@ def close_off(claim: Claim) -> None:
 
 
 def astray(claim: Claim) -> list[str]:
-    """Addresses outside of the lab that its hosts have sent to since `close_off`."""
+    """Addresses outside of the lab, but of no tailnet, that its hosts have sent to since `close_off`."""
     told = json.loads(call("nft", "-j", "list", "set", "ip", claim.firewall_table, "astray"))
     return [address for entry in told["nftables"] for address in entry.get("set", {}).get("elem", [])]
 
