@@ -1,8 +1,9 @@
 """A control server for one lab: `python -m tests.tailnet.control LAB`; with `--astray`, where its hosts wanted to go.
 
 Nothing of the lab gets out from then on, and what tries to is noted: real tailscaled knows its vendor's servers. The
-control server is the one of Tailscale's own tests (main.go), no headscale. It listens on the lab's own address and lives in the lab's control group, so it ends with the lab. The auth key that it
-takes is in LAB/tailnet.key, and programs of the right version are in the directory that is printed.
+control server is the one of Tailscale's own tests (main.go), no headscale. It listens on the lab's own address and
+lives in the lab's control group, so it ends with the lab. The auth key that it takes is in LAB/tailnet.key, and
+programs of the right version are in the directory that is printed.
 """
 
 from __future__ import annotations

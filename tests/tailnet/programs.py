@@ -22,7 +22,8 @@ GO = {"CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false -trimpath"}
 
 def directory() -> Path:
     """Where the programs of the present pins are, or will be."""
-    pins = b"".join(file.read_bytes() for file in sorted(SOURCES.glob("*.go")) + [SOURCES / "go.mod", SOURCES / "go.sum"])
+    files = [*sorted(SOURCES.glob("*.go")), SOURCES / "go.mod", SOURCES / "go.sum"]
+    pins = b"".join(file.read_bytes() for file in files)
     parent = Path(os.environ.get("TOFT_TAILNET_CACHE", "/var/cache"))
     return parent / f"toft-tailnet-{hashlib.sha256(pins).hexdigest()[:12]}"
 
