@@ -5,7 +5,7 @@ set -eu
 mode=$1 user=$2 key=$3
 rule="$user ALL=(ALL:ALL) NOPASSWD: ALL" sudoers=/etc/sudoers.d/toft-$user
 
-missing() { echo "bring: $1" && [ "$mode" = do ]; }
+missing() { echo "bring: $1" && [ "$mode" = "do" ]; }
 
 install() {
     export DEBIAN_FRONTEND=noninteractive
@@ -23,6 +23,7 @@ make_user() {
 
 # As the user: a home is not for root to write into.
 add_key() {
+    # shellcheck disable=SC2016  # "$1" is for the inner shell: the key is no part of its text.
     su -s /bin/sh "$user" -c '
         umask 077 && cd && mkdir -p .ssh && touch .ssh/authorized_keys || exit
         [ -z "$(tail -c 1 .ssh/authorized_keys)" ] || echo >>.ssh/authorized_keys
