@@ -29,7 +29,8 @@ def main():
         await_stable()
         call("/message", {"content": line, "type": "user"})
         await_stable()
-        print(call("/messages")["messages"][-1]["content"])
+        answer = call("/messages")["messages"][-1]["content"]
+        print("\n".join(row.rstrip() for row in answer.splitlines()))  # a screen's rows are filled with spaces
 
 
 main()
