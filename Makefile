@@ -44,7 +44,7 @@ bench: $(TESTS_READY) ## how fast it is: figures, on hosts of this machine
 
 lint: $(TESTS_READY) ## types, style, shell, YAML
 	$(BIN)/ruff check .
-	$(BIN)/mypy wrapper collection tests/scenarios.py $(wildcard tests/tailnet/*.py tests/bench/*.py) $(filter-out tests/lab/test_%,$(wildcard tests/lab/*.py))
+	$(BIN)/mypy wrapper collection tests/scenarios.py tests/go_module.py $(wildcard tests/tailnet/*.py tests/agentapi/*.py tests/bench/*.py) $(filter-out tests/lab/test_%,$(wildcard tests/lab/*.py))
 	$(BIN)/yamllint --strict inventories playbooks/ roles/ $(COLLECTION)/extensions $(COLLECTION)/galaxy.yml
 	cd $(COLLECTION) && PATH="$(CURDIR)/$(BIN):$$PATH" $(CURDIR)/$(BIN)/ansible-lint --offline -q --profile production roles playbooks extensions
 	$(BIN)/shellcheck $(COLLECTION)/plugins/plugin_utils/*.sh $(ROLE_SCRIPTS) wrapper/*.sh .ci/run
