@@ -22,6 +22,8 @@ CC = gcc
 CFLAGS = -O2 -g0
 program: $(patsubst %.c,%.o,$(sort $(wildcard *.c)))
 \t$(CC) -o $@ $^
+clean:
+\trm -f *.o program
 """
 
 
