@@ -14,7 +14,10 @@ import typer
 
 from toft.cli.session import Options, root
 
-FAMILIES = ("status", "route", "offload", "parallel", "execute", "sync", "jobs", "init", "doctor", "mcp", "engine")
+FAMILIES = (
+    *("status", "route", "offload", "parallel", "execute", "sync", "jobs"),
+    *("init", "provision", "doctor", "mcp", "engine"),
+)
 
 HELP = """Your few machines, worked as one.
 
