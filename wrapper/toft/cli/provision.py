@@ -87,8 +87,10 @@ def _password(kind: str) -> str:
 
 def _print(session: Session, outcome: Outcome) -> None:
     report = outcome.report
-    sys.stdout.write(as_json(report.to_dict()) if session.options.json else text(session.out, report))
+    sys.stdout.write(as_json(outcome.to_dict()) if session.options.json else text(session.out, report))
     sys.stdout.flush()
+    if outcome.error:
+        session.complain(outcome.error)
     if outcome.interrupted:
         where = ", ".join(f"{at.node} ({at.role}: {at.task})" for at in report.running) or "no node"
         session.complain(f"interrupted; in the middle: {where}. What a node had begun may still go on there")

@@ -40,12 +40,19 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Outcome:
+    """`error` is why Ansible itself gave up in the middle, if it did."""
+
     report: Report
-    interrupted: bool
+    interrupted: bool = False
+    error: str = ""
 
     @property
     def exit_code(self) -> int:
-        return INTERRUPTED if self.interrupted else int(bool(self.report.failures))
+        return INTERRUPTED if self.interrupted else int(bool(self.report.failures or self.error))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The contract's JSON."""
+        return {**self.report.to_dict(), "error": self.error or None}
 
 
 def playbooks(environment: Mapping[str, str]) -> Playbooks:
@@ -83,9 +90,8 @@ def provision(fleet: Fleet, wanted: Wanted, watch: Callable[[Told], None]) -> Ou
     if not report.counts:
         raise _nothing(fleet, wanted, ended.errors, sorted({play.hosts for play in plays}))
     fleet.remember(report.counts)
-    if ended.status != "successful" and not report.failures:
-        raise Failure(f"ansible ended with status {ended.status}: {ended.errors or 'it said nothing'}", exit_code=1)
-    return Outcome(report, interrupted=False)
+    gave_up = ended.status != "successful" and not report.failures
+    return Outcome(report, error=(ended.errors or f"ansible ended with status {ended.status}") if gave_up else "")
 
 
 def chosen(known: Playbooks, asked: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
