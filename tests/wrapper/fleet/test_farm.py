@@ -10,7 +10,8 @@ import pytest
 from ansible_collections.toft.fleet.plugins.plugin_utils.icecream import Farm, Toolchain, parse
 from toft.engine.inventory import Listed
 from toft.fleet.failures import Failure
-from toft.fleet.farm import Client, Place, Plan, plan, toolchains, usable
+from toft.fleet.farm import Place, Plan, plan
+from toft.fleet.farm_client import Client, toolchains, usable
 from toft.fleet.farm_doctor import checks
 
 BANNER = "200-ICECC 1.4.0: 423s uptime, 3 hosts, 0 jobs in queue (20 total).\n200 Use 'help' for help.\n"

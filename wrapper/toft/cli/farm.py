@@ -14,7 +14,8 @@ from toft.cli.doctor import line
 from toft.cli.session import Session, command
 from toft.cli.terminal import Cell, Palette, as_json, clean, duration, table
 from toft.fleet.failures import Failure
-from toft.fleet.farm import Place, Plan, client, planned, seen
+from toft.fleet.farm import Place, Plan, planned, seen
+from toft.fleet.farm_client import client
 from toft.fleet.farm_doctor import FULL, checks
 
 GROUP_HELP = """The icecream farm: who compiles for whom, and what a client needs.

@@ -1,28 +1,18 @@
-"""The compile farm: who is to be in it by the inventory, who is by its scheduler, and what a client here needs.
+"""The compile farm: who is to be in it by the inventory, and who is by its scheduler.
 
 Names are those of the role toft.fleet.icecream: the group `icecream`, in it a scheduler (`farm_scheduler`, or
-`toft_farm_scheduler`), toolchains of all nodes in a directory with a list of what they are.
+`toft_farm_scheduler`).
 """
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.toft.fleet.plugins.plugin_utils import names
-from ansible_collections.toft.fleet.plugins.plugin_utils.icecream import (
-    BadAnswer,
-    Farm,
-    Toolchain,
-    icecc_version,
-    parse,
-)
+from ansible_collections.toft.fleet.plugins.plugin_utils.icecream import BadAnswer, Farm, parse
 
 from toft.engine.inventory import Listed, listed
 from toft.engine.runner import Refused
@@ -56,22 +46,6 @@ class Plan:
     members: tuple[str, ...]
     submit_only: frozenset[str]
     envs: Path
-
-
-@dataclass(frozen=True)
-class Client:
-    """What compiles here: the platform as icecream calls it, icecc's version, the toolchains that are usable and
-    all that there are."""
-
-    platform: str
-    icecc: str | None
-    own: tuple[Toolchain, ...]
-    all: tuple[Toolchain, ...]
-
-    @property
-    def version(self) -> str:
-        """ICECC_VERSION; empty without a toolchain of a compiler that is here."""
-        return icecc_version(self.own, self.all)
 
 
 def planned(fleet: Fleet, given: str | None) -> Plan:
@@ -129,51 +103,3 @@ def seen(place: Place | None) -> Farm:
     except OSError as error:
         why = error.strerror or str(error)
         raise Failure(f"the scheduler at {where} cannot be reached: {why}", fix, NOT_STARTED, place.node) from error
-
-
-def client(envs: Path) -> Client:
-    """This machine, looked at."""
-    there = toolchains(envs / "toolchains.json")
-    platform = _platform()
-    own = tuple(dict.fromkeys(one for one in there if usable(one, platform, _gcc_version)))
-    return Client(platform, _icecc(), own, there)
-
-
-def usable(toolchain: Toolchain, platform: str, version_of: Any) -> bool:
-    """Whether it is that of a compiler of this machine, as it is today. `version_of(program)` is None without it."""
-    program = f"{toolchain.prefix}-gcc" if toolchain.prefix else "gcc"
-    return toolchain.platform == platform and version_of(program) == toolchain.version
-
-
-def toolchains(index: Path) -> tuple[Toolchain, ...]:
-    """None if the role has not been here."""
-    try:
-        told = json.loads(index.read_text(encoding="utf-8"))
-        return tuple(Toolchain.from_dict(one) for one in told)
-    except FileNotFoundError:
-        return ()
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise Failure(f"{index} cannot be used: {error}", "toft provision icecream") from error
-
-
-def _platform() -> str:
-    told = os.uname()
-    return f"Darwin{told.release.split('.')[0]}_{told.machine}" if told.sysname == "Darwin" else told.machine
-
-
-def _gcc_version(program: str) -> str | None:
-    return _first_line([program, "-dumpfullversion", "-dumpversion"])
-
-
-def _icecc() -> str | None:
-    """`ICECC 1.4.0` without the first word."""
-    line = _first_line(["icecc", "--version"])
-    return line.split()[-1] if line else None
-
-
-def _first_line(argv: Sequence[str]) -> str | None:
-    if shutil.which(argv[0]) is None:
-        return None
-    told = subprocess.run(argv, capture_output=True, text=True, check=False)
-    lines = told.stdout.splitlines()
-    return lines[0].strip() if told.returncode == 0 and lines else None

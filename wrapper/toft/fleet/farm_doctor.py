@@ -8,7 +8,8 @@ from ansible_collections.toft.fleet.plugins.plugin_utils.icecream import Farm, N
 
 from toft.fleet.doctor import Check
 from toft.fleet.failures import Failure
-from toft.fleet.farm import GROUP, Client, Plan
+from toft.fleet.farm import GROUP, Plan
+from toft.fleet.farm_client import Client
 
 FULL = 1000
 """The load at which a node is given nothing."""
