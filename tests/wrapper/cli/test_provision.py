@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,12 @@ def test_no_node_matches(toft: Toft, words: list[str]) -> None:
 def here(toft: Toft, tmp_path: Path) -> Toft:
     """This machine, in the group `storage`; nothing on it is asked for with sudo."""
     toft.inventory = tmp_path / "hosts.yml"
-    variables = {"ansible_connection": "local", "ansible_become": False, "storage_owner": "nobody-knows"}
+    variables = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "ansible_become": False,
+        "storage_owner": "nobody-knows",
+    }
     toft.inventory.write_text(json.dumps({"storage": {"hosts": {"here": variables}}}))
     return toft
 

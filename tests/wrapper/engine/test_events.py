@@ -36,6 +36,13 @@ def test_a_run_of_storage() -> None:
     assert all(event.seconds > 0 for event in ended)
 
 
+def test_what_a_no_log_task_did_is_told_and_what_it_said_is_not() -> None:
+    ended = [event for one in recorded("odd_events") if isinstance(event := read(one), TaskEnded)]
+    outcomes = {(event.task, event.outcome) for event in ended}
+    assert {("Keep a secret that fails", "ignored"), ("Write a secret", "changed")} <= outcomes
+    assert "CANARY" not in str(ended)
+
+
 def test_differences_as_ansible_shows_them() -> None:
     diffs = [event for one in recorded("storage_events") if isinstance(event := read(one), Differs)]
     assert diffs[0].text.startswith("--- before\n+++ after\n")
@@ -47,6 +54,10 @@ MESSAGES = [
     ({"msg": "non-zero return code", "rc": 7, "stderr": "no\n", "stdout": "x"}, "non-zero return code\nno"),
     ({"msg": "non-zero return code", "rc": 7, "stdout": "why\n", "stderr": ""}, "non-zero return code\nwhy"),
     ({"msg": ["one", "two"]}, "one\ntwo"),
+    (
+        {"msg": "modules failed", "failed_modules": {"setup": {"msg": "no python", "rc": 127, "stderr": ""}}},
+        "no python",
+    ),
     ({"msg": "All items completed", "results": [{"msg": "fine"}, {"msg": "a", "failed": True}]}, "a"),
     ({"msg": "x", "results": [{"msg": "a", "failed": True}, {"msg": "a", "failed": True}]}, "a"),
     ({"msg": "secret", "censored": "the output has been hidden"}, HIDDEN),

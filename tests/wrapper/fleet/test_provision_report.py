@@ -11,7 +11,7 @@ from toft.engine.events import Event, PlayStarted, Recap, TaskEnded, TaskStarted
 from toft.fleet.playbooks import Play
 from toft.fleet.provision_report import At, Broken, Count, Ledger, Report, Told, broken
 
-RECORDED = Path(__file__).parents[1] / "engine/cases/storage_events.json"
+RECORDED = Path(__file__).parents[1] / "engine/cases"
 PLAYS = [Play("base", "Set up", "all"), Play("base", "Again", "all"), Play("storage", "Set up", "storage")]
 
 
@@ -27,7 +27,7 @@ def ended(node: str, outcome: Any, task: str = "T", message: str = "") -> TaskEn
 
 
 def test_a_recorded_run() -> None:
-    raw = json.loads(RECORDED.read_text())
+    raw = json.loads((RECORDED / "storage_events.json").read_text())
     report = folded([event for one in raw if (event := read(one))], [Play("storage", "Storage", "storage")])
     told = raw[-1]["event_data"]
     n1 = report.counts["n1"]["storage"]
@@ -43,6 +43,26 @@ def test_a_recorded_run() -> None:
     assert "Connection refused" in failures["n3"].message
     assert failures["n3"].fix == "toft status n3"
     assert report.running == ()
+
+
+def test_a_recorded_run_of_odd_tasks() -> None:
+    """Two hosts; a task with no_log, one that is rescued, a loop in which items fail, an escape on stderr."""
+    raw = json.loads((RECORDED / "odd_events.json").read_text())
+    report = folded([event for one in raw if (event := read(one))], [Play("odd", "Odd", "all")])
+    assert report.failures == (
+        Broken(At("a", "odd", "Some items fail"), "a is taken.", "choose another"),
+        Broken(
+            At("b", "odd", "Say no with colours"),
+            "non-zero return code\n\x1b[31mno\x1b[0m",
+            "toft provision odd --limit b --check --diff",
+        ),
+    )
+    counts = {node: roles["odd"] for node, roles in report.counts.items()}
+    told = raw[-1]["event_data"]
+    for name in ("ok", "failed", "skipped"):
+        theirs = told["failures" if name == "failed" else name]
+        assert {node: getattr(count, name) for node, count in counts.items()} == {"a": 0, "b": 0} | theirs
+    assert list(counts) == ["a", "b"]
 
 
 def test_the_json() -> None:

@@ -6,10 +6,12 @@ its task; at the very end Ansible counts. What a task said of itself under `no_l
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+CHANGED = re.compile(r"^changed: \[", re.MULTILINE)
 Outcome = Literal["ok", "changed", "failed", "ignored", "unreachable", "skipped"]
 
 HIDDEN = "what it said is hidden (no_log)"
@@ -76,7 +78,7 @@ def read(raw: Mapping[str, Any]) -> Event | None:
     if kind == "runner_on_start":
         return TaskStarted(node, task)
     if kind in _ENDS:
-        return _ended(node, task, _ENDS[kind], data)
+        return _ended(node, task, _ENDS[kind], data, str(raw.get("stdout") or ""))
     if kind == "runner_on_file_diff":
         text = str(raw.get("stdout") or "").replace("\r\n", "\n").strip("\n")
         return Differs(node, task, text) if text.strip() else None
@@ -85,10 +87,11 @@ def read(raw: Mapping[str, Any]) -> Event | None:
     return None
 
 
-def _ended(node: str, task: str, outcome: Outcome, data: Mapping[str, Any]) -> TaskEnded:
+def _ended(node: str, task: str, outcome: Outcome, data: Mapping[str, Any], shown: str) -> TaskEnded:
     result = data.get("res") or {}
     seconds = float(data.get("duration") or 0.0)
-    if outcome == "ok" and result.get("changed"):
+    # A hidden result does not tell even that; what Ansible shows of it does.
+    if outcome == "ok" and (result.get("changed") or ("censored" in result and CHANGED.search(shown))):
         outcome = "changed"
     if outcome == "failed" and data.get("ignore_errors"):
         outcome = "ignored"
@@ -103,6 +106,9 @@ def message(result: Mapping[str, Any]) -> str:
     items = [item for item in result.get("results") or () if isinstance(item, Mapping) and _bad(item)]
     if items:
         return "\n".join(dict.fromkeys(message(item) for item in items))
+    below = result.get("failed_modules")
+    if isinstance(below, Mapping) and below:  # facts are gathered by a module of their own
+        return "\n".join(dict.fromkeys(message(one) for one in below.values()))
     said = result.get("msg", "")
     text = "\n".join(map(str, said)) if isinstance(said, list) else str(said)
     # A command's message is only that its code was not zero; a module that broke has its reason here too.

@@ -139,6 +139,7 @@ class Ledger:
                 self._play(play)
             case TaskStarted(node, task):
                 self.running[node] = self.at(node, task)
+                self.counts[node]  # nodes stand in the order in which they begin
                 return Told(self.running[node], "began")
             case Differs(node, task, text):
                 self.diffs.append((self.at(node, task), text))
