@@ -33,12 +33,13 @@ def show(
     if session.options.json:
         sys.stdout.write(as_json({"checks": [check.to_dict() for check in checks]}))
     else:
-        sys.stdout.write("".join(_line(session, check) for check in checks))
+        sys.stdout.write("".join(line(session, check) for check in checks))
     bad = ("fail", "warn") if strict else ("fail",)
     return int(any(check.verdict in bad for check in checks))
 
 
-def _line(session: Session, check: Check) -> str:
+def line(session: Session, check: Check) -> str:
+    """A check as a person reads it."""
     mark, colour = _MARKS[check.verdict]
     fix = f"\n      try: {clean(check.fix)}" if check.fix and check.verdict != "ok" else ""
     return f"{session.out.style(mark, colour)}  {clean(check.subject)}: {clean(check.found)}{fix}\n"

@@ -14,7 +14,10 @@ import typer
 
 from toft.cli.session import Options, root
 
-FAMILIES = ("status", "route", "offload", "parallel", "execute", "sync", "jobs", "init", "doctor", "mcp", "engine")
+FAMILIES = (
+    *("status", "route", "offload", "parallel", "execute", "sync", "jobs"),
+    *("init", "provision", "farm", "doctor", "mcp", "engine"),
+)
 
 HELP = """Your few machines, worked as one.
 
@@ -25,6 +28,7 @@ HELP = """Your few machines, worked as one.
   toft parallel pytest "npm test"  many at once, each where it runs best
   toft exec 'pi*' uptime         on many nodes, equal output folded
   toft jobs                      what runs, and what ran
+  toft provision --check         what your machines lack to be a fleet
 
 Without an inventory the fleet is this machine. `toft init` writes one from ~/.ssh/config and Tailscale.
 """

@@ -72,7 +72,7 @@ class Engine:
     def _prepare(self, request: Request) -> Path:
         self.runs.mkdir(mode=0o700, parents=True, exist_ok=True)
         run_dir = self.runs / (request.label or f"r{secrets.token_hex(5)}")
-        with _umask(0o077):
+        with private_umask():
             (run_dir / "project").mkdir(parents=True, exist_ok=True)
             request_file = run_dir / "request.json"
             request_file.write_text(json.dumps({"run_dir": str(run_dir), **request.body}))
@@ -93,12 +93,12 @@ class Engine:
             return False
 
         # No umask of ours here: a job on this machine would inherit it. The run's directory is private as it is.
-        with _readable_environment():
+        with readable_environment():
             runner = ansible_runner.run(
                 private_data_dir=str(run_dir),
                 project_dir=str(run_dir / "project"),
                 **_started_by(self.environment),
-                inventory=self._inventory(run_dir),
+                inventory=self.sources(run_dir),
                 envvars=settings(self.environment) | {"ANSIBLE_LOCAL_TEMP": str(run_dir / "tmp")},
                 settings={
                     "suppress_env_files": True,
@@ -111,10 +111,11 @@ class Engine:
                 cancel_callback=self.cancelled,
                 quiet=True,
             )
-            output = _read(runner.stdout)
+            output = whole_text(runner.stdout)
         return _outcome(events, runner.status, output, run_dir)
 
-    def _inventory(self, run_dir: Path) -> list[str]:
+    def sources(self, run_dir: Path) -> list[str]:
+        """Where Ansible is to read the inventory."""
         if self.inventory_text is not None:
             return [str(run_dir / "hosts.yml")]
         return [str(path) for path in self.inventory]
@@ -181,13 +182,13 @@ def _outcome(events: list[dict[str, Any]], status: str, output: str, run_dir: Pa
         if kind == "runner_on_ok":
             steps[str(data.get("task"))] = _whole(result)
         elif kind in ("runner_on_failed", "runner_on_unreachable"):
-            return Refused(result.get("toft_code", "ansible"), str(result.get("msg", "")), _errors(output))
+            return Refused(result.get("toft_code", "ansible"), str(result.get("msg", "")), errors(output))
         elif kind == "playbook_on_no_hosts_matched":
             return Refused("no_hosts", "no node matches the pattern")
     if status == "canceled":
         return Refused("cancelled", "stopped before anything was started")
     if status != "successful":
-        return Refused("ansible", _errors(output) or f"ansible ended with status {status}", output)
+        return Refused("ansible", errors(output) or f"ansible ended with status {status}", output)
     if not steps:
         return Refused("no_hosts", "no node matches the pattern")
     return Answers(steps, run_dir)
@@ -199,7 +200,7 @@ def _whole(result: dict[str, Any]) -> dict[str, Any]:
     return result if path is None else result | json.loads(Path(path).read_text())
 
 
-def _errors(output: str) -> str:
+def errors(output: str) -> str:
     """The lines in which ansible says what is wrong, with what belongs to them."""
     lines = output.replace("\r\n", "\n").splitlines()
     begin = next((i for i, line in enumerate(lines) if line.startswith(("[ERROR]", "ERROR!"))), None)
@@ -209,14 +210,16 @@ def _errors(output: str) -> str:
     return words.removeprefix("[ERROR]:").removeprefix("ERROR!").strip()
 
 
-def _read(stream: Any) -> str:
+def whole_text(stream: Any) -> str:
+    """What ansible_runner keeps of Ansible's terminal."""
     with stream:
         return str(stream.read())
 
 
 @contextlib.contextmanager
-def _umask(mask: int) -> Iterator[None]:
-    before = os.umask(mask)
+def private_umask() -> Iterator[None]:
+    """What is made meanwhile is nobody's but ours."""
+    before = os.umask(0o077)
     try:
         yield
     finally:
@@ -224,7 +227,7 @@ def _umask(mask: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _readable_environment() -> Iterator[None]:
+def readable_environment() -> Iterator[None]:
     """ansible_runner writes the environment down as UTF-8: what is none (PWD, in an odd directory) is left out."""
     odd = {name: value for name, value in os.environb.items() if not _utf8(name + value)}
     for name in odd:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from types import FrameType, ModuleType
     from typing import Any
 
-COLD = frozenset({"mcp", "engine"})
-"""Commands that become a process of their own, or ask the engine; a word of another command may be one of them."""
+COLD = frozenset({"mcp", "engine", "provision"})
+"""Commands that become a process of their own, ask the engine, or run long and may ask for a password; a word of
+another command may be one of them."""
 PASSED_ON = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGWINCH")
 
 

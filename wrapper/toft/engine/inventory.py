@@ -1,0 +1,63 @@
+"""The inventory's own word, as `ansible-inventory --list` gives it: groups and variables, no node reached.
+
+Values are as they stand in the files: a template in one is still a template.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from toft.engine.runner import Engine, Refused, errors, private_umask, readable_environment, settings
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What `ansible-inventory --list` says."""
+
+    raw: Mapping[str, Any]
+
+    def members(self, group: str) -> tuple[str, ...]:
+        """The nodes of a group and of its children, in order; none if there is no such group."""
+        return tuple(dict.fromkeys(self._members(group)))
+
+    def variables(self, node: str) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.raw.get("_meta", {}).get("hostvars", {}).get(node, {})
+        return found
+
+    def _members(self, group: str) -> Iterator[str]:
+        told = self.raw.get(group, {})
+        yield from told.get("hosts", ())
+        for child in told.get("children", ()):
+            yield from self._members(child)
+
+
+def listed(engine: Engine) -> Listed | Refused:
+    import ansible_runner
+
+    engine.runs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    run_dir = engine.runs / f"i{secrets.token_hex(5)}"
+    try:
+        with private_umask():
+            run_dir.mkdir()
+            if engine.inventory_text is not None:
+                (run_dir / "hosts.yml").write_text(engine.inventory_text)
+        with readable_environment():
+            told, _error = ansible_runner.get_inventory(
+                action="list",
+                inventories=engine.sources(run_dir),
+                response_format="json",
+                private_data_dir=str(run_dir),
+                envvars=settings(engine.environment) | {"ANSIBLE_LOCAL_TEMP": str(run_dir / "tmp")},
+                suppress_env_files=True,
+                quiet=True,
+            )
+        return Listed(told if isinstance(told, dict) else json.loads(told))
+    except (ValueError, TypeError, ansible_runner.exceptions.AnsibleRunnerException) as error:
+        return Refused("ansible", errors(str(error)) or str(error))
+    finally:
+        shutil.rmtree(run_dir, ignore_errors=True)
