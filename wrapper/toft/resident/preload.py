@@ -47,6 +47,8 @@ PLUGINS = {
     "vars": ("host_group_vars",),
 }
 """Loaded as plugins: their documentation, which is parsed, says what can be set."""
+ALL_OF = frozenset({"become", "connection", "shell", "vars"})
+"""Of these each playbook loads all that there are. (Of callbacks too, but ansible_runner's own is for one run.)"""
 OTHERS = (
     "typer._adapters",
     "typer._completion",
@@ -57,6 +59,7 @@ OTHERS = (
     "tree_sitter_bash",
     "http.client",
     "email.parser",
+    "ansible.utils._junit_xml",
 )
 
 
@@ -132,6 +135,7 @@ def everything() -> Loaded:
     from toft.cli.main import build
 
     command = build()
+    _parsers(command)
     os.environ.clear()
     os.environ.update(before)
     return Loaded(Stamped.of(_files()), read, command)
@@ -142,6 +146,14 @@ def with_suppressed(name: str) -> None:
         importlib.import_module(name)
     except ImportError:
         return
+
+
+def _parsers(command: Any) -> None:
+    """typer makes what reads a parameter's words when it is first needed, for each in each process."""
+    for parameter in command.params:
+        getattr(parameter, "get_runtime_param", bool)()
+    for each in getattr(command, "commands", {}).values():
+        _parsers(each)
 
 
 def _collection() -> None:
@@ -165,6 +177,9 @@ def _plugins() -> None:
         plugins = getattr(loader, f"{kind}_loader")
         for name in names:
             plugins.get(name, class_only=True)
+        if kind in ALL_OF:
+            for _each in plugins.all(class_only=True):
+                pass
         # Some loaders keep what they gave, and would give the class where an instance is asked for.
         if plugins._plugin_instance_cache:
             plugins._plugin_instance_cache.clear()
