@@ -14,6 +14,7 @@ from ansible_collections.toft.fleet.plugins.plugin_utils.command_line import Com
 from ansible_collections.toft.fleet.plugins.plugin_utils.requests import Asked, BadRequest
 from ansible_collections.toft.fleet.plugins.plugin_utils.roster import Member
 from ansible_collections.toft.fleet.plugins.plugin_utils.routing import Decision, Node, Policy, decide, score
+from ansible_collections.toft.fleet.plugins.plugin_utils.routing_policy import Weights
 from ansible_collections.toft.fleet.plugins.plugin_utils.survey import Seen, survey
 from ansible_collections.toft.fleet.plugins.plugin_utils.this_machine import machine_id
 
@@ -32,10 +33,14 @@ def candidate(member: Member, seen: Seen | None = None, here: str | None = None)
     )
 
 
-def described(seen: Seen, policy: Mapping[str, Any]) -> dict[str, Any]:
-    """A node for `status`, as JSON."""
-    node = candidate(seen.member, seen, machine_id())
-    weights = Policy.from_dict(policy, rules.Topics()).weights
+def described(all_seen: Sequence[Seen], policy: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The nodes for `status` by name, as JSON."""
+    here, weights = machine_id(), Policy.from_dict(policy, rules.Topics()).weights
+    return {seen.member.node: _described(seen, here, weights) for seen in all_seen}
+
+
+def _described(seen: Seen, here: str | None, weights: Weights) -> dict[str, Any]:
+    node = candidate(seen.member, seen, here)
     declared = {"os": node.os, "arch": node.arch, "auto": node.auto, "slots": node.slots}
     declared["wsl"] = bool(seen.member.variables.get("toft_wsl", False))
     return {
