@@ -49,6 +49,7 @@ PLUGINS = {
 """Loaded as plugins: their documentation, which is parsed, says what can be set."""
 ALL_OF = frozenset({"become", "connection", "shell", "vars"})
 """Of these each playbook loads all that there are. (Of callbacks too, but ansible_runner's own is for one run.)"""
+READ = ("rules.yml", "effects.yml", "probe.sh")
 OTHERS = (
     "typer._adapters",
     "typer._completion",
@@ -130,6 +131,7 @@ def everything() -> Loaded:
         importlib.import_module(name)
     _collection()
     _plugins()
+    _tables()
     for name in OTHERS:
         with_suppressed(name)
     from toft.cli.main import build
@@ -170,6 +172,17 @@ def _collection() -> None:
             importlib.import_module(f"{COLLECTION}.{part}.{module.name}")
 
 
+def _tables() -> None:
+    """What the collection reads once in each process: its rules, the shell's grammar, the programs for nodes."""
+    plugin_utils = importlib.import_module(f"{COLLECTION}.plugin_utils")
+    rules, shell, program = plugin_utils.rules, plugin_utils.shell, plugin_utils.program
+    rules.requirement(shell.parse("true"), rules.built_in())
+    plugin_utils.effect_rules.built_in()
+    plugin_utils.probing.body()
+    for verb in program.MODULES:
+        program.request_bytes({"verb": verb})
+
+
 def _plugins() -> None:
     from ansible.plugins import loader
 
@@ -186,4 +199,7 @@ def _plugins() -> None:
 
 
 def _files() -> list[str]:
-    return sorted({file for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))})
+    """The modules, and what lies beside them and was read."""
+    modules = {file for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
+    beside = importlib.import_module(f"{COLLECTION}.plugin_utils").__path__[0]
+    return sorted(modules | {os.path.join(beside, name) for name in READ})
