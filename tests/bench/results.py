@@ -86,10 +86,10 @@ def this_machine(peers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.lower().startswith(("model name", "model\t")):
-            return line.partition(":")[2].strip()
-    return platform.machine()
+    fields = [line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines()]
+    told = {name.strip(): value.strip() for name, _colon, value in fields}
+    # A Raspberry Pi has no name for its processor, but one for itself.
+    return told.get("model name") or told.get("Model") or platform.machine()
 
 
 def _first_word(argv: list[str]) -> str:

@@ -52,8 +52,8 @@ def _cell(spread: Spread, full: bool) -> str:
 
 
 def _goals(found: Sequence[Goal]) -> str:
-    rows = [[g.what, g.beside, g.figure, g.at_most, g.verdict] for g in found]
-    return _table(["warm, unless it says cold", "beside", "", "goal", ""], rows)
+    rows = [[g.what, g.beside, g.both, g.figure, g.at_most, g.verdict] for g in found]
+    return _table(["warm, unless it says cold", "beside", "both", "ratio", "goal", ""], rows)
 
 
 def _notes(results: Results, found: Sequence[Goal]) -> Iterable[str]:

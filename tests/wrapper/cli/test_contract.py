@@ -39,6 +39,21 @@ def test_route(toft: Toft) -> None:
     assert all(set(c) >= {"node", "score", "eligible", "rejected"} for c in told["candidates"])
 
 
+def test_a_job_for_a_named_node_asks_no_other(toft: Toft, tmp_path: Path) -> None:
+    """`gone` takes connections and says nothing: who asks it waits for it in vain."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        gone = {"ansible_host": "127.0.0.1", "ansible_port": listener.getsockname()[1]}
+        toft.inventory = tmp_path / "hosts.yml"
+        hosts = {"here": {"ansible_connection": "local"}, "gone": gone}
+        toft.inventory.write_text(json.dumps({"all": {"hosts": hosts}}))
+        listener.settimeout(0.2)
+        assert toft("offload", "here", "echo", "hi").stdout == b"hi\n"
+        with pytest.raises(TimeoutError):
+            listener.accept()
+        assert toft.json("route", "true")["node"] == "here"
+        listener.accept()[0].close()
+
+
 def test_offload_and_its_record(toft: Toft, tmp_path: Path) -> None:
     done = toft("offload", "--cwd", str(tmp_path), "sh", "-c", "pwd; echo err >&2; exit 3")
     assert (done.returncode, done.stdout, done.stderr) == (3, f"{tmp_path}\n".encode(), b"err\n")

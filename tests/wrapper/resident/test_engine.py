@@ -123,6 +123,15 @@ def test_a_changed_file_is_noticed(warm: Toft, tmp_path: Path) -> None:
     assert started(warm)["pid"] != pid
 
 
+def test_what_lies_beside_the_modules_and_was_read_is_watched_too() -> None:
+    script = (
+        "from toft.resident import preload; print(preload.everything().files.names.decode().replace(chr(0), chr(10)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    names = {Path(line).name for line in done.stdout.splitlines()}
+    assert {"rules.yml", "effects.yml", "probe.sh", "routing.py", "supervisor.py"} <= names
+
+
 def test_a_changed_inventory_is_seen_at_once(warm: Toft, tmp_path: Path) -> None:
     warm.inventory = tmp_path / "hosts.yml"
     for name in ("one", "two"):

@@ -47,6 +47,9 @@ PLUGINS = {
     "vars": ("host_group_vars",),
 }
 """Loaded as plugins: their documentation, which is parsed, says what can be set."""
+ALL_OF = frozenset({"become", "connection", "shell", "vars"})
+"""Of these each playbook loads all that there are. (Of callbacks too, but ansible_runner's own is for one run.)"""
+READ = ("rules.yml", "effects.yml", "probe.sh")
 OTHERS = (
     "typer._adapters",
     "typer._completion",
@@ -57,6 +60,7 @@ OTHERS = (
     "tree_sitter_bash",
     "http.client",
     "email.parser",
+    "ansible.utils._junit_xml",
 )
 
 
@@ -127,11 +131,13 @@ def everything() -> Loaded:
         importlib.import_module(name)
     _collection()
     _plugins()
+    _tables()
     for name in OTHERS:
         with_suppressed(name)
     from toft.cli.main import build
 
     command = build()
+    _parsers(command)
     os.environ.clear()
     os.environ.update(before)
     return Loaded(Stamped.of(_files()), read, command)
@@ -142,6 +148,14 @@ def with_suppressed(name: str) -> None:
         importlib.import_module(name)
     except ImportError:
         return
+
+
+def _parsers(command: Any) -> None:
+    """typer makes what reads a parameter's words when it is first needed, for each in each process."""
+    for parameter in command.params:
+        getattr(parameter, "get_runtime_param", bool)()
+    for each in getattr(command, "commands", {}).values():
+        _parsers(each)
 
 
 def _collection() -> None:
@@ -158,6 +172,17 @@ def _collection() -> None:
             importlib.import_module(f"{COLLECTION}.{part}.{module.name}")
 
 
+def _tables() -> None:
+    """What the collection reads once in each process: its rules, the shell's grammar, the programs for nodes."""
+    plugin_utils = importlib.import_module(f"{COLLECTION}.plugin_utils")
+    rules, shell, program = plugin_utils.rules, plugin_utils.shell, plugin_utils.program
+    rules.requirement(shell.parse("true"), rules.built_in())
+    plugin_utils.effect_rules.built_in()
+    plugin_utils.probing.body()
+    for verb in program.MODULES:
+        program.request_bytes({"verb": verb})
+
+
 def _plugins() -> None:
     from ansible.plugins import loader
 
@@ -165,10 +190,16 @@ def _plugins() -> None:
         plugins = getattr(loader, f"{kind}_loader")
         for name in names:
             plugins.get(name, class_only=True)
+        if kind in ALL_OF:
+            for _each in plugins.all(class_only=True):
+                pass
         # Some loaders keep what they gave, and would give the class where an instance is asked for.
         if plugins._plugin_instance_cache:
             plugins._plugin_instance_cache.clear()
 
 
 def _files() -> list[str]:
-    return sorted({file for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))})
+    """The modules, and what lies beside them and was read."""
+    modules = {file for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
+    beside = importlib.import_module(f"{COLLECTION}.plugin_utils").__path__[0]
+    return sorted(modules | {os.path.join(beside, name) for name in READ})

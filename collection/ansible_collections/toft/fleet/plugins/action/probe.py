@@ -27,4 +27,4 @@ def _probe(options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]
     asked = play.asked(options)
     members = play.members(task_vars, asked)
     seen = survey(members, interval=asked.interval, patience=asked.patience)
-    return {"nodes": {one.member.node: described(one, asked.policy) for one in seen}}
+    return {"nodes": described(seen, asked.policy)}

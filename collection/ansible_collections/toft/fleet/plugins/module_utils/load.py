@@ -12,7 +12,7 @@ could not be read is ``None`` and named in ``missing``.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.toft.fleet.plugins.module_utils import linux, macos
@@ -88,8 +88,8 @@ class Load:
 
     def to_dict(self) -> Dict[str, Any]:
         """As JSON has it: lists for tuples."""
-        values = asdict(self)
-        for name in ("load", "disks", "capabilities", "missing"):
+        values = dict(vars(self), disks=[dict(vars(disk)) for disk in self.disks])
+        for name in ("load", "capabilities", "missing"):
             values[name] = None if values[name] is None else list(values[name])
         return values
 

@@ -8,12 +8,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ansible_collections.toft.fleet.plugins.plugin_utils import rules, shell
+from ansible_collections.toft.fleet.plugins.plugin_utils import probing, rules, shell
 from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause
 from ansible_collections.toft.fleet.plugins.plugin_utils.command_line import Command, understand
 from ansible_collections.toft.fleet.plugins.plugin_utils.requests import Asked, BadRequest
 from ansible_collections.toft.fleet.plugins.plugin_utils.roster import Member
 from ansible_collections.toft.fleet.plugins.plugin_utils.routing import Decision, Node, Policy, decide, score
+from ansible_collections.toft.fleet.plugins.plugin_utils.routing_policy import Weights
 from ansible_collections.toft.fleet.plugins.plugin_utils.survey import Seen, survey
 from ansible_collections.toft.fleet.plugins.plugin_utils.this_machine import machine_id
 
@@ -32,10 +33,14 @@ def candidate(member: Member, seen: Seen | None = None, here: str | None = None)
     )
 
 
-def described(seen: Seen, policy: Mapping[str, Any]) -> dict[str, Any]:
-    """A node for `status`, as JSON."""
-    node = candidate(seen.member, seen, machine_id())
-    weights = Policy.from_dict(policy, rules.Topics()).weights
+def described(all_seen: Sequence[Seen], policy: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The nodes for `status` by name, as JSON."""
+    here, weights = machine_id(), Policy.from_dict(policy, rules.Topics()).weights
+    return {seen.member.node: _described(seen, here, weights) for seen in all_seen}
+
+
+def _described(seen: Seen, here: str | None, weights: Weights) -> dict[str, Any]:
+    node = candidate(seen.member, seen, here)
     declared = {"os": node.os, "arch": node.arch, "auto": node.auto, "slots": node.slots}
     declared["wsl"] = bool(seen.member.variables.get("toft_wsl", False))
     return {
@@ -62,9 +67,10 @@ def choose(
     given = understand(asked.words, {m.node for m in members}, asked.form, asked.may_name_node)
     known = known_rules(asked)
     line = shell.parse_argv(given.command.argv) if given.command.shell is None else shell.parse(given.command.shell)
-    nodes = [node for node in _nodes(members, asked) if node.name not in asked.exclude]
+    named = asked.node or given.node
+    nodes = [node for node in _nodes(members, asked, named) if node.name not in asked.exclude]
     policy = Policy.from_dict(asked.policy, known.topics)
-    decision = decide(rules.requirement(line, known), nodes, policy, asked.node or given.node)
+    decision = decide(rules.requirement(line, known), nodes, policy, named)
     if given.node is None and asked.may_name_node:
         decision = replace(decision, near=near(asked.words, [node.name for node in nodes]))
     return decision, given.command, next((node for node in nodes if node.name == decision.node), None)
@@ -84,9 +90,12 @@ def known_rules(asked: Asked) -> rules.Rules:
         raise BadRequest(str(error)) from error
 
 
-def _nodes(members: Sequence[Member], asked: Asked) -> list[Node]:
+def _nodes(members: Sequence[Member], asked: Asked, named: str | None) -> list[Node]:
+    """A job for a node that was named asks that node alone, and whether it is there: its load decides nothing."""
     if asked.declared:
         return [candidate(member) for member in members]
-    here = machine_id()
-    seen = survey(members, interval=asked.interval, patience=asked.patience)
-    return [candidate(one.member, one, here) for one in seen]
+    here, decided = machine_id(), bool(named and asked.job)
+    ask = [member for member in members if member.node == named] if decided else members
+    seen = survey(ask, interval=probing.SHORTEST if decided else asked.interval, patience=asked.patience)
+    found = {one.member.node: candidate(one.member, one, here) for one in seen}
+    return [found.get(member.node) or candidate(member) for member in members]
