@@ -97,11 +97,11 @@ def test_nothing_to_do() -> None:
 
 def test_interrupted_at_once() -> None:
     program = """
-import faulthandler, sys, threading
+import faulthandler, os, sys, threading
 faulthandler.dump_traceback_later(8, exit=True)
 from ansible_collections.toft.fleet.plugins.plugin_utils.fanout import run_all
 def work(i, deadline):
-    if i == 19: print("all started", flush=True)
+    if i == 19: os.write(1, b"all started\\n")  # a daemon thread that holds stdout's lock would keep the end up
     threading.Event().wait(30)
 try:
     run_all(range(20), work, deadline_each=30)

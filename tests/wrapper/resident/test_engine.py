@@ -156,31 +156,6 @@ def test_environment_directory_umask_and_streams_are_the_clients(warm: Toft, tmp
     assert done.stderr == b"to-err\n"
 
 
-def in_waiting(engine: int) -> int:
-    """The one child that an engine with nothing to do has."""
-
-    def child() -> int | None:
-        words = Path(f"/proc/{engine}/task/{engine}/children").read_text().split()
-        return int(words[0]) if len(words) == 1 else None
-
-    return int(until(child, what="a worker in waiting"))
-
-
-def test_a_worker_in_waiting_that_is_killed_is_replaced(warm: Toft) -> None:
-    engine = started(warm)["pid"]
-    for n in range(3):
-        os.kill(in_waiting(engine), signal.SIGKILL)
-        assert warm("-q", "offload", "--", "echo", str(n)).stdout == f"{n}\n".encode()
-    assert state(warm)["pid"] == engine
-
-
-def test_a_worker_in_waiting_ends_with_the_engine(warm: Toft) -> None:
-    engine = started(warm)["pid"]
-    waiting = in_waiting(engine)
-    os.kill(engine, signal.SIGKILL)
-    until(lambda: not Path(f"/proc/{waiting}").exists(), what="its end")
-
-
 def test_ctrl_c_reaches_the_job(warm: Toft) -> None:
     started(warm)
     process = warm.begin("-q", "offload", "--", "sh", "-c", "trap 'echo caught; exit 9' INT; echo up; sleep 60 & wait")
@@ -235,6 +210,23 @@ def test_a_socket_that_is_another_users_is_refused(warm: Toft) -> None:
     (warm.runtime / "toft").chmod(0o777)
     done = warm("route", "--declared", "make")
     assert done.returncode == 0, "without an engine"
+    (warm.runtime / "toft").chmod(0o700)
+
+
+def test_doctor_tells_of_it(warm: Toft) -> None:
+    def told() -> Any:
+        checks = json.loads(warm("--json", "doctor").stdout)["checks"]
+        return next((each["verdict"], each["found"]) for each in checks if each["subject"] == "engine")
+
+    warm.env["TOFT_WARM"] = "0"
+    assert told() == ("ok", "none runs; the next command starts one")
+    del warm.env["TOFT_WARM"]
+    pid = started(warm)["pid"]
+    verdict, found = told()
+    assert verdict == "ok"
+    assert found.startswith(f"process {pid}, ")
+    (warm.runtime / "toft").chmod(0o777)
+    assert told()[0] == "warn"
     (warm.runtime / "toft").chmod(0o700)
 
 

@@ -18,7 +18,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,24 +80,6 @@ def _only_one(path: Path) -> Iterator[bool]:
         os.close(fd)
 
 
-@dataclass(frozen=True)
-class Spare:
-    """A worker that waits for its command: the fork is made before anybody waits for it."""
-
-    pid: int
-    sock: socket.socket
-
-    def take(self, conn: socket.socket, told: Mapping[str, int]) -> bool:
-        """Whether it is there to take this command."""
-        try:
-            door.send(self.sock, dict(told), [conn.fileno()])
-        except OSError:
-            return False
-        finally:
-            self.sock.close()
-        return True
-
-
 @dataclass
 class Server:
     path: Path
@@ -105,9 +87,7 @@ class Server:
     idle_s: float
     begun: float = field(default_factory=time.time)
     served: int = 0
-    running: int = 0
     workers: dict[int, socket.socket] = field(default_factory=dict)
-    spare: Spare | None = None
     ending: bool = False
 
     def serve(self) -> int:
@@ -119,7 +99,6 @@ class Server:
         signal.signal(signal.SIGTERM, self._end)
         last = time.monotonic()
         while not self.ending:
-            self.spare = self.spare or self._spare(listener)
             poller = select.poll()
             for fd in (listener.fileno(), wake):
                 poller.register(fd, select.POLLIN)
@@ -137,8 +116,6 @@ class Server:
             elif time.monotonic() - last > self.idle_s or not self._is_ours(inode):
                 break
         listener.close()
-        if self.spare:
-            self.spare.sock.close()
         if self._is_ours(inode):
             self.path.unlink()
         while self.workers:
@@ -173,28 +150,17 @@ class Server:
             conn.close()
             return
         self.served += 1
-        told = {"served": self.served - 1, "running": len(self.workers)}
-        for waiting in (self.spare, None):
-            spare = waiting or self._spare(listener)
-            if spare.take(conn, told):
-                self.workers[spare.pid] = conn
-                break
-        else:
-            conn.close()  # and the command begins by itself
-        self.spare = None
-
-    def _spare(self, listener: socket.socket) -> Spare:
-        ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         pid = os.fork()
         if pid:
-            its.close()
-            return Spare(pid, ours)
+            self.workers[pid] = conn
+            return
         from toft.resident import worker
 
-        for other in (listener, ours, *self.workers.values()):
+        listener.close()
+        for other in self.workers.values():
             other.close()
         signal.set_wakeup_fd(-1)
-        worker.wait(its, self)
+        worker.attend(conn, self)
 
     def _reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
@@ -209,9 +175,6 @@ class Server:
 
     def _ended(self, pid: int, status: int) -> None:
         """A worker says by itself how it ended, unless a signal ended it."""
-        if self.spare and self.spare.pid == pid:
-            self.spare.sock.close()
-            self.spare = None
         conn = self.workers.pop(pid, None)
         if conn is None:
             return

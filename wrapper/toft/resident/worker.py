@@ -23,18 +23,6 @@ if TYPE_CHECKING:
 PATIENCE_S = 5.0
 
 
-def wait(ours: socket.socket, server: Server) -> NoReturn:
-    """For a command, as long as there is an engine: its end of our socket closes with it."""
-    for number in PASSED_ON:
-        signal.signal(number, signal.SIG_DFL)
-    told, passed = door.receive(ours)
-    if told is None or not passed:
-        os._exit(0)
-    ours.close()
-    server.served, server.running = told["served"], told["running"]
-    attend(socket.socket(fileno=passed[0]), server)
-
-
 def attend(conn: socket.socket, server: Server) -> NoReturn:
     """Everything that happens in a worker; it never returns into the engine."""
     status = 70
@@ -93,7 +81,8 @@ def _take_on(header: dict[str, Any], descriptors: list[int], engine: str) -> Non
         os.environ["TOFT_ENGINE"] = engine
     time.tzset()
     tempfile.tempdir = None
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for number in (*PASSED_ON, signal.SIGCHLD, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in header["ignored"]:
@@ -178,8 +167,8 @@ def _status(server: Server) -> dict[str, Any]:
     return {
         "pid": os.getppid(),
         "since": server.begun,
-        "served": server.served,
-        "running": server.running,
+        "served": server.served - 1,
+        "running": len(server.workers),
         "modules": len(server.loaded.files),
         "changed": server.loaded.changed,
         "memory_bytes": held,

@@ -34,7 +34,7 @@ def find(environ: Mapping[str, str], uid: int, room: int = 20) -> str | None:
             continue
         try:
             if not os.path.isdir(path):
-                os.mkdir(path, 0o700)
+                _made(path)  # or another has, just now
             if _is_private(path, uid):
                 return path
         except OSError:
