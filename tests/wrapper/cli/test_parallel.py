@@ -165,12 +165,14 @@ def test_an_interrupt_ends_what_runs_and_starts_nothing_more(toft: Toft) -> None
     assert states == {"sleep 300": "signaled", "touch never": "not_started"}
 
 
-def test_a_hangup_leaves_it_running(toft: Toft) -> None:
-    process = toft.begin("parallel", "sleep 3; echo end")
+def test_a_hangup_leaves_it_running(toft: Toft, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    process = toft.begin("parallel", f"while [ ! -e {go} ]; do sleep .1; done; echo end")
     until(lambda: any(job["state"] == "running" for job in toft.jobs()), what="a start")
     os.kill(process.pid, signal.SIGHUP)
     process.communicate(timeout=30)
     assert process.returncode == 255
+    go.touch()
     (job,) = until(lambda: [job for job in toft.jobs() if job["state"] == "exited"], what="its end")
     assert job["exit_code"] == 0
 

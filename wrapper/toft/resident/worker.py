@@ -38,8 +38,9 @@ def attend(conn: socket.socket, server: Server) -> NoReturn:
         changed = server.loaded.changed
         if changed:
             # What is loaded is not what is installed: the client begins by itself, and the next one elsewhere.
-            door.send(conn, {"unfit": changed})
+            # The engine hears of it first: a client that has its answer hangs up, which ends this worker.
             os.kill(os.getppid(), signal.SIGTERM)
+            door.send(conn, {"unfit": changed})
             os._exit(0)
         if header["kind"] == "ansible-playbook" and (others := _changes(header["environ"], server) - ADJUSTABLE):
             door.send(conn, {"unfit": ", ".join(sorted(others))})

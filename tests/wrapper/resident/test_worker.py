@@ -1,0 +1,29 @@
+"""A worker's first moments, with the engine's part played by the test."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+HEARS_FIRST = """
+import os, signal, socket
+from types import SimpleNamespace
+
+from toft.resident import worker
+from toft.warm import door
+
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+client, engine = socket.socketpair()
+door.send(client, {"kind": "toft"})
+if not os.fork():
+    client.close()
+    worker.attend(engine, SimpleNamespace(loaded=SimpleNamespace(changed="an upgrade")))
+told, _none = door.receive(client)
+print(told, signal.SIGTERM in signal.sigpending())
+"""
+
+
+def test_the_engine_hears_of_an_upgrade_before_the_client_does() -> None:
+    """A client that has its answer hangs up, and the engine ends the worker of who hung up."""
+    done = subprocess.run([sys.executable, "-c", HEARS_FIRST], capture_output=True, text=True, check=True)
+    assert done.stdout == "{'unfit': 'an upgrade'} True\n"
