@@ -10,6 +10,7 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from toft.engine.runner import Engine, Refused, errors, private_umask, readable_environment, settings
@@ -37,8 +38,6 @@ class Listed:
 
 
 def listed(engine: Engine) -> Listed | Refused:
-    import ansible_runner
-
     engine.runs.mkdir(mode=0o700, parents=True, exist_ok=True)
     run_dir = engine.runs / f"i{secrets.token_hex(5)}"
     try:
@@ -46,18 +45,27 @@ def listed(engine: Engine) -> Listed | Refused:
             run_dir.mkdir()
             if engine.inventory_text is not None:
                 (run_dir / "hosts.yml").write_text(engine.inventory_text)
-        with readable_environment():
-            told, _error = ansible_runner.get_inventory(
-                action="list",
-                inventories=engine.sources(run_dir),
-                response_format="json",
-                private_data_dir=str(run_dir),
-                envvars=settings(engine.environment) | {"ANSIBLE_LOCAL_TEMP": str(run_dir / "tmp")},
-                suppress_env_files=True,
-                quiet=True,
-            )
-        return Listed(told if isinstance(told, dict) else json.loads(told))
-    except (ValueError, TypeError, ansible_runner.exceptions.AnsibleRunnerException) as error:
-        return Refused("ansible", errors(str(error)) or str(error))
+        return _asked(engine, run_dir)
     finally:
         shutil.rmtree(run_dir, ignore_errors=True)
+
+
+def _asked(engine: Engine, run_dir: Path) -> Listed | Refused:
+    """Not ansible_runner's get_inventory: that looks for the program in the PATH of this process, where it need not be."""
+    import ansible_runner
+
+    mine = settings(engine.environment) | {"ANSIBLE_LOCAL_TEMP": str(run_dir / "tmp")}
+    sources = [word for source in engine.sources(run_dir) for word in ("-i", source)]
+    with readable_environment():
+        told, said, code = ansible_runner.run_command(
+            shutil.which("ansible-inventory", path=mine["PATH"]) or "ansible-inventory",
+            ["--list", *sources],
+            runner_mode="subprocess",
+            private_data_dir=str(run_dir),
+            envvars=mine,
+            suppress_env_files=True,
+            quiet=True,
+        )
+    if code != 0:
+        return Refused("ansible", errors(said) or f"ansible-inventory ended with {code}", said)
+    return Listed(json.loads(told))
