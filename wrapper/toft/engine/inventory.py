@@ -51,7 +51,7 @@ def listed(engine: Engine) -> Listed | Refused:
 
 
 def _asked(engine: Engine, run_dir: Path) -> Listed | Refused:
-    """Not ansible_runner's get_inventory: that looks for the program in the PATH of this process, where it need not be."""
+    """Not by ansible_runner's get_inventory: that looks for the program in the PATH that this process has."""
     import ansible_runner
 
     mine = settings(engine.environment) | {"ANSIBLE_LOCAL_TEMP": str(run_dir / "tmp")}
