@@ -7,6 +7,7 @@ across power cycles, as a real network card does.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from tests.lab.claim import Claim, read_claims
@@ -20,6 +21,7 @@ table ip {table} {{
         iifname != "{bridge}" accept
         ip daddr {{ {subnet}, 224.0.0.0/4, 255.255.255.255 }} accept
         ip daddr 100.64.0.0/10 drop
+        {besides}
         update @astray {{ ip daddr }} drop
     }}
 }}
@@ -60,9 +62,15 @@ def open_nat(claim: Claim) -> None:
     call("nft", "-f", "-", given=rules)
 
 
-def close_off(claim: Claim) -> None:
-    """Let nothing of a lab without NAT out, and note where it wanted to go."""
-    rules = ASTRAY.format(table=claim.firewall_table, subnet=claim.subnet, bridge=claim.bridge)
+def close_off(claim: Claim, besides: Iterable[str] = ()) -> None:
+    """Let nothing of a lab out, and note where it wanted to go. `besides`: addresses that one with NAT may reach."""
+    addresses = ", ".join(besides)
+    rules = ASTRAY.format(
+        table=claim.firewall_table,
+        subnet=claim.subnet,
+        bridge=claim.bridge,
+        besides=f"ip daddr {{ {addresses} }} tcp dport {{ 80, 443 }} accept" if addresses else "",
+    )
     call("nft", "-f", "-", given=rules)
 
 
