@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Tells this node's agent a line, and prints what it answers: ask.py PORT LINE…"""
 
 from __future__ import annotations

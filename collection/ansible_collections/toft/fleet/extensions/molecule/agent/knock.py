@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Prints what becomes of a request to HOST PORT, as the node itself would make it: open, or why not."""
 
 import http.client
