@@ -8,8 +8,8 @@ SANITY := $(CURDIR)/build/sanity
 # Several tests at a time, with hosts of their own: they wait more often than they work.
 AT_ONCE := -n 3 --dist worksteal
 COLLECTION := collection/ansible_collections/toft/fleet
-# By their first line: some are Python, and few have an ending.
-ROLE_SCRIPTS = $(shell grep -lE -d skip '^.!/bin/(ba)?sh' $(COLLECTION)/roles/*/files/* $(COLLECTION)/extensions/molecule/*/*)
+# Those for sh; there are some for Python among them.
+ROLE_SCRIPTS = $(shell grep -l '^.!/bin/sh' $(COLLECTION)/roles/*/files/* $(COLLECTION)/extensions/molecule/*/*.sh)
 
 .PHONY: run test unit lab-test molecule bench lint sanity lab lab-down build clean
 .DEFAULT_GOAL := run

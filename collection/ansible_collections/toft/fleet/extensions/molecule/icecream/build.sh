@@ -2,6 +2,7 @@
 # Builds the project on the farm: build.sh NAME FILES [COMPILER]. Compares it with a build without the farm, and says how
 # often icecc gave up on another node. Leaves it in ~/NAME.program.
 set -eu
+# shellcheck source=/dev/null
 . /etc/profile.d/toft-icecream.sh
 [ -n "$ICECC_VERSION" ]
 name=$1 compiler=${3:-gcc}

@@ -27,7 +27,7 @@ clean:
 """
 
 
-def main():
+def main() -> None:
     directory, count = Path(sys.argv[1]), int(sys.argv[2])
     directory.mkdir(parents=True, exist_ok=True)
     for at in range(count):
@@ -39,7 +39,7 @@ def main():
     (directory / "Makefile").write_text(MAKEFILE)
 
 
-def main_file(count):
+def main_file(count: int) -> str:
     names = range(count)
     declared = "".join(f"double part{at}(double *a, int n);\n" for at in names)
     called = "".join(f"    sum += part{at}(a, 8);\n" for at in names)

@@ -7,7 +7,7 @@ TIMEOUT = 45
 WHO_SCHEDULES = bytes([43])
 
 
-def main():
+def main() -> None:
     host, port = sys.argv[1], int(sys.argv[2])
     wake(host, port)
     with socket.create_connection((host, port + 1), TIMEOUT) as wire:
@@ -18,7 +18,7 @@ def main():
     sys.stdout.write(heard.decode("utf-8", "replace"))
 
 
-def wake(host, port):
+def wake(host: str, port: int) -> None:
     """It takes up to 36 seconds to look for new connections, unless something comes in."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wire:
         wire.sendto(WHO_SCHEDULES, (host, port))
