@@ -73,8 +73,8 @@ def start_all(fleet: Fleet, pattern: str, offload: Offload) -> list[Begun]:
             job = replace(job, state="not_started", exit_code=NOT_STARTED, origin="toft", error=why)
         elif one["record"]:
             job = job.with_node_record(one["record"])
-        fleet.store.add(job)
         started.append(Begun(job, one["error"], Brief.told(one.get("output"))))
+    fleet.store.add_all(one.job for one in started)
     return started
 
 
