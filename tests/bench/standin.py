@@ -3,8 +3,9 @@
 It speaks OpenSSH's mux protocol as a master does: takes a session with its three descriptors, and writes to them what
 a node would have written. A probe is answered with what the probe says on this machine (as another machine), after the
 0.2 s for which a probe watches a processor; a job is accepted, has ended, and its one line of output and exit code of
-0 go with the answer where the start may wait for that (as a node answers for `uptime`), else to its follower. So no key exchange, no network and no node takes any time, and everything on toft's side of a control socket
-is what it always is.
+0 go with the answer where the start may wait for that (as a node answers for `uptime`), else to its follower. So no
+key exchange, no network and no node takes any time, and everything on toft's side of a control socket is what it
+always is.
 
     python -m tests.bench.standin NODES.json     {name: address}; a line on stdout says that all listen
 """
