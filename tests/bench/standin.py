@@ -2,9 +2,10 @@
 
 It speaks OpenSSH's mux protocol as a master does: takes a session with its three descriptors, and writes to them what
 a node would have written. A probe is answered with what the probe says on this machine (as another machine), after the
-0.2 s for which a probe watches a processor; a job is accepted, and its follower told one line of output and an exit
-code of 0. So no key exchange, no network and no node takes any time, and everything on toft's side of a control socket
-is what it always is.
+0.2 s for which a probe watches a processor; a job is accepted, has ended, and its one line of output and exit code of
+0 go with the answer where the start may wait for that (as a node answers for `uptime`), else to its follower. So no
+key exchange, no network and no node takes any time, and everything on toft's side of a control socket is what it
+always is.
 
     python -m tests.bench.standin NODES.json     {name: address}; a line on stdout says that all listen
 """
@@ -21,6 +22,7 @@ import struct
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +36,7 @@ from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transp
 WATCHED_S = 0.2
 LINE = b" 10:00:00 up 1 day,  1:00,  0 users,  load average: 0.00, 0.01, 0.05\n"
 AT = "2026-01-01T00:00:00.000Z"
+ENDED = {"state": "exited", "exit_code": 0, "ended_at": AT, "duration_s": 0.01}
 
 
 @dataclass(eq=False)
@@ -179,12 +182,15 @@ def _after_bundle(heard: bytearray) -> int | None:
 
 def _answer(request: dict[str, Any]) -> bytes:
     if request["verb"] == "follow":
-        ended = _record(request["id"], state="exited", exit_code=0, ended_at=AT, duration_s=0.01)
+        ended = _record(request["id"], **ENDED)
         told = frames.message(frames.ANSWER, {"ok": True, "record": _record(request["id"])})
         return told + frames.frame(frames.STDOUT, LINE) + frames.message(frames.FINAL, ended)
     made: dict[str, Any] = {"records": [_record(each) for each in request.get("ids", ())]}
     if request["verb"] == "start":
-        made = {"record": _record(request["job"]["id"]), "already": False, "login": None}
+        brief = request["job"].get("brief_s")
+        record = _record(request["job"]["id"], **(ENDED if brief else {}))
+        output = {"stdout": b64encode(LINE).decode(), "stderr": ""} if brief else None
+        made = {"record": record, "already": False, "login": None, "output": output}
     return frames.message(frames.ANSWER, {"ok": True, **made})
 
 

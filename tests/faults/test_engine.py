@@ -101,7 +101,7 @@ def test_very_many_requests_leave_nothing_behind(warm: Toft) -> None:
         assert told
         assert told["pid"] == pid
     for n in range(COMMANDS):
-        done = warm("offload", "n1", "echo", str(n)) if n % 3 == 0 else warm("--version")
+        done = warm("offload", "n1", "echo", str(n)) if n % 3 == 0 else warm("route", "--declared", "true")
         assert done.returncode == 0, done.stderr
     (same,) = pids(warm)
     assert same == pid

@@ -421,6 +421,19 @@ def test_without_a_stat_of_its_own_df_is_asked(tmp_path: Path) -> None:
 
 
 @linux_only
+@pytest.mark.parametrize("shell", installed(SHELLS))
+def test_what_is_known_at_once_is_told_without_waiting(shell: str, tmp_path: Path) -> None:
+    """For a node that was named: neither its processors are watched nor its disks looked at."""
+    for name in ("sleep", "stat", "df"):
+        executable(tmp_path / name, f"#!/bin/sh\necho {name} >>{tmp_path}/calls\n")
+    told = load(probing.script(["/"], None), [*SHELLS[shell], "-s"], {"PATH": f"{tmp_path}:{PATH}"})
+    assert not (tmp_path / "calls").exists()
+    assert {"cpu_percent", "disk_percent"} <= set(told.missing) <= {"cpu_percent", "disk_percent", "machine_id"}
+    assert (told.os, told.hostname, told.jobs) == ("linux", os.uname().nodename, 0)
+    assert told.capabilities
+
+
+@linux_only
 def test_a_sleep_of_whole_seconds_is_enough(tmp_path: Path) -> None:
     executable(tmp_path / "sleep", '#!/bin/sh\ncase $1 in *.*) exit 1 ;; *) exec /bin/sleep "$1" ;; esac\n')
     told = load(probing.script(["/"], 0.2), None, {"PATH": f"{tmp_path}:{PATH}"})
@@ -481,6 +494,17 @@ def test_a_mac_s_interval_is_whole_seconds(mac: Path) -> None:
     told = load(probing.script([], 2.5, root=str(mac / "none")), ["/bin/sh", "-s"], env)
     assert "iostat -n 0 -w 2 -c 2" in (mac / "calls").read_text()
     assert told.interval_s == 2.0
+
+
+def test_a_mac_that_was_named_does_not_take_the_second_that_its_load_takes(mac: Path) -> None:
+    env = {"PATH": str(mac / "commands"), "HOME": str(mac / "home"), "RECORDED": str(CASES / "macos-arm64")}
+    told = load(probing.script(["/"], None, root=str(mac / "none")), ["/bin/sh", "-s"], env)
+    calls = (mac / "calls").read_text()
+    assert "iostat" not in calls
+    assert "df" not in calls
+    assert (told.os, told.cores, told.cpu_percent, told.disks) == ("macos", 8, None, ())
+    assert told.machine_id
+    assert "git" in told.capabilities
 
 
 def test_a_mac_without_its_tools_still_answers(mac: Path) -> None:

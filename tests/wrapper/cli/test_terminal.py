@@ -1,5 +1,9 @@
+import io
+import json
+import sys
+
 import pytest
-from toft.cli.terminal import Cell, Palette, clean, duration, fitted, size, table
+from toft.cli.terminal import Cell, Palette, as_json, clean, duration, fitted, size, table
 
 PLAIN = Palette(on=False, live=False, width=100)
 COLOUR = Palette(on=True, live=True, width=100)
@@ -86,3 +90,16 @@ def test_size(count, text) -> None:
 )
 def test_duration(seconds, text) -> None:
     assert duration(seconds) == text
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_json_is_indented_for_people_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for stream, lines in ((Terminal(), 3), (io.StringIO(), 1)):
+        monkeypatch.setattr(sys, "stdout", stream)
+        text = as_json({"name": "\udcff"})
+        assert json.loads(text) == {"name": "\udcff"}
+        assert text.count("\n") == lines

@@ -150,7 +150,7 @@ def test_a_job_that_was_started_when_its_run_was_broken_off_is_kept(
 
     monkeypatch.setattr(Engine, "run", broken_off)
     asked = Offload(Words(("sleep", "60")))
-    job = start(fleet, asked, print).job if use == "offload" else start_all(fleet, "all", asked)[0][0]
+    job = start(fleet, asked, print).job if use == "offload" else start_all(fleet, "all", asked)[0].job
     try:
         assert (job.state, job.node) == ("running", "here")
         assert [j.state for j in jobs.listed(fleet)] == ["running"]

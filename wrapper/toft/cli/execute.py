@@ -59,8 +59,9 @@ def execute(
         fleet = session.fleet.cancellable(lambda: ladder.interrupted)
         started = start_all(fleet, pattern, request)
         ladder.begin()
-        if len(started) == 1 and started[0][1] is None and not session.options.json:
-            return report(session, follow(fleet, started[0][0], Wishes(put_out, session.say, ladder.control)))
+        if len(started) == 1 and started[0].error is None and not session.options.json:
+            (one,) = started
+            return report(session, follow(fleet, one.job, Wishes(put_out, session.say, ladder.control), one.brief))
         count = _Counter(session, len(started))
         results = follow_all(fleet, started, ladder.control, count.one_more, files)
         count.clear()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import io
 import os
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 
 import typer
 
+import toft
 from toft.cli.session import Options, root
 
 FAMILIES = (
@@ -36,7 +36,7 @@ Without an inventory the fleet is this machine. `toft init` writes one from ~/.s
 
 def version(asked: bool) -> None:
     if asked:
-        sys.stdout.write(f"toft {importlib.metadata.version('toft')}\n")
+        sys.stdout.write(f"toft {toft.__version__}\n")
         raise typer.Exit
 
 

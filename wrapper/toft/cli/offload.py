@@ -76,7 +76,7 @@ def offload(
     request = Offload(
         given, on, cwd, environment(session.env, env or [], env_file), timeout,
         stdin=not detach and not _nothing_to_read(), tty=window(session.env) if tty else None,
-        become=become, retries=retry, sync=sync, awaited=not detach,
+        become=become, retries=retry, sync=sync, awaited=not detach, brief=not _input_is_ready(),
     )  # fmt: skip
     if pull is not None and (detach or sync is False):
         raise Failure("--pull needs the command's end and its tree", "toft sync NODE --pull PATH, later")
@@ -117,7 +117,7 @@ def _pulled(session: Session, started: Started, followed: Followed, path: str, a
 
 def _follow(session: Session, started: Started, control: Control, stdin: Stdin | None) -> Followed:
     write = beside_json if session.options.json else put_out
-    return follow(session.fleet, started.job, Wishes(write, session.say, control, stdin))
+    return follow(session.fleet, started.job, Wishes(write, session.say, control, stdin), started.brief)
 
 
 def put_out(stream: str, data: bytes) -> None:
@@ -169,3 +169,8 @@ def _nothing_to_read() -> bool:
     except OSError:
         return True
     return (here.st_dev, here.st_ino) == (null.st_dev, null.st_ino)
+
+
+def _input_is_ready() -> bool:
+    """Whether stdin is a file or a pipe, which the command will likely want at once; a person types later."""
+    return not _nothing_to_read() and not os.isatty(0)

@@ -19,6 +19,7 @@ from ansible_collections.toft.fleet.plugins.plugin_utils.schedule import Place, 
 from toft.engine.requests import Request, Step
 from toft.fleet.failures import NOT_STARTED, Failure
 from toft.fleet.fleet import Fleet
+from toft.fleet.follow import BRIEF_S
 from toft.store import durations
 
 INDEPENDENT = dependencies.INDEPENDENT
@@ -52,6 +53,7 @@ class Parallel:
             "tty": None,
             "become": self.become,
             "awaited": True,
+            "brief_s": BRIEF_S,
         }
 
 

@@ -16,7 +16,7 @@ from toft.engine.requests import Request, Step
 from toft.fleet import owners
 from toft.fleet.failures import NOT_STARTED, Failure
 from toft.fleet.fleet import Fleet, new_id, now
-from toft.fleet.follow import UNKNOWN, Followed, Wishes, exit_code, follow
+from toft.fleet.follow import UNKNOWN, Brief, Followed, Wishes, exit_code, follow
 from toft.fleet.interrupted import perhaps_started
 from toft.fleet.offload import Offload
 from toft.store.records import Job
@@ -39,8 +39,22 @@ class Result:
         return (str(self.code), *(_sha(self.output[s]) for s in ("stdout", "stderr")))
 
 
-def start_all(fleet: Fleet, pattern: str, offload: Offload) -> list[tuple[Job, dict[str, Any] | None]]:
-    """A job on each node that matches, and what kept it from starting."""
+@dataclass(frozen=True)
+class Begun:
+    """A node's job, what kept it from starting, and all of it when it is over already."""
+
+    job: Job
+    error: dict[str, Any] | None
+    brief: Brief | None
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing to follow."""
+        return self.brief is not None or self.job.state == "not_started"
+
+
+def start_all(fleet: Fleet, pattern: str, offload: Offload) -> list[Begun]:
+    """A job on each node that matches."""
     base = new_id("x")
     body = fleet.body(**offload.words.to_body(), job=offload.job(base))
     request = Request(pattern, (Step("dispatch"),), body, label=base, keep=True, owner=owners.me())
@@ -59,8 +73,8 @@ def start_all(fleet: Fleet, pattern: str, offload: Offload) -> list[tuple[Job, d
             job = replace(job, state="not_started", exit_code=NOT_STARTED, origin="toft", error=why)
         elif one["record"]:
             job = job.with_node_record(one["record"])
-        fleet.store.add(job)
-        started.append((job, one["error"]))
+        started.append(Begun(job, one["error"], Brief.told(one.get("output"))))
+    fleet.store.add_all(one.job for one in started)
     return started
 
 
@@ -78,35 +92,41 @@ def _broken_off(run_dir: Path) -> list[dict[str, Any]]:
 
 def follow_all(
     fleet: Fleet,
-    started: list[tuple[Job, dict[str, Any] | None]],
+    started: list[Begun],
     control: Control,
     done: Callable[[Result], None],
     files: ExitStack,
 ) -> list[Result]:
-    """All at once, each in a thread; `done` is called as each ends, one at a time."""
+    """All at once, each in a thread that is not over yet; `done` is called as each ends, one at a time."""
     results: dict[str, Result] = {}
     lock = threading.Lock()
-    controls = {job.id: Control() for job, error in started if error is None}
+    over = [one for one in started if one.over]
+    left = {one.job.id: (one, Control()) for one in started if not one.over}
 
-    def one(job: Job, error: dict[str, Any] | None) -> None:
+    def end(fleet: Fleet, one: Begun, control: Control) -> None:
         output = {stream: _file(files) for stream in ("stdout", "stderr")}
-        followed = Followed(job, exit_code(job))
-        if error is None or job.state != "not_started":
-            wishes = Wishes(lambda s, data: _put(output[s], data), lambda text: None, controls[job.id])
-            followed = follow(fleet_of_thread(fleet), job, wishes)
-        result = Result(followed.job, followed.code, output, error)
+        followed = Followed(one.job, exit_code(one.job))
+        if one.job.state != "not_started":
+            wishes = Wishes(lambda s, data: _put(output[s], data), lambda text: None, control)
+            followed = follow(fleet, one.job, wishes, one.brief)
+        result = Result(followed.job, followed.code, output, one.error)
         with lock:
-            results[job.id] = result
+            results[one.job.id] = result
             done(result)
 
-    with _passed_on(control, list(controls.values())):
-        threads = [threading.Thread(target=one, args=pair, daemon=True) for pair in started]
+    for one in over:
+        end(fleet, one, control)
+    with _passed_on(control, [each for _one, each in left.values()]):
+        threads = [
+            threading.Thread(target=lambda pair=pair: end(fleet_of_thread(fleet), *pair), daemon=True)
+            for pair in left.values()
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    owners.forget(fleet.engine.runs / started[0][0].id.rpartition("-")[0])
-    return [results[job.id] for job, _ in started]
+    owners.forget(fleet.engine.runs / started[0].job.id.rpartition("-")[0])
+    return [results[one.job.id] for one in started]
 
 
 def fleet_of_thread(fleet: Fleet) -> Fleet:

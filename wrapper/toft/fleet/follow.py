@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from base64 import b64decode
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transp
 
 from toft.engine.control import Control
 from toft.engine.stdin import Closed, Stdin
-from toft.engine.streams import Detached, Ended, LostContact, Rejected, Streams
+from toft.engine.streams import Detached, Ended, LostContact, ReaderGone, Rejected, Streams
 from toft.fleet import owners
 from toft.fleet.failures import NOT_STARTED
 from toft.fleet.fleet import Fleet
@@ -19,6 +20,9 @@ from toft.store.records import Job
 
 UNKNOWN = 255
 LOST = 254
+BRIEF_S = 0.15
+"""How long a start may wait for the job's end, which spares a session to follow it. It is what the first byte of a
+longer job may come later for it."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,19 @@ class Wishes:
 
 
 @dataclass(frozen=True)
+class Brief:
+    """All that a job said, which was over by the time its start was answered."""
+
+    stdout: bytes
+    stderr: bytes
+
+    @classmethod
+    def told(cls, output: Mapping[str, str] | None) -> Brief | None:
+        """From the action's answer."""
+        return cls(b64decode(output["stdout"]), b64decode(output["stderr"])) if output else None
+
+
+@dataclass(frozen=True)
 class Followed:
     """`job` as it now stands; `code` is what a command line exits with."""
 
@@ -43,8 +60,10 @@ class Followed:
     detached: bool = False
 
 
-def follow(fleet: Fleet, job: Job, wishes: Wishes) -> Followed:
+def follow(fleet: Fleet, job: Job, wishes: Wishes, brief: Brief | None = None) -> Followed:
     """Until the job has ended, we let go, or contact has been lost for longer than `reconnect_timeout`."""
+    if brief is not None:
+        return _told_whole(job, wishes, brief)
     streams = Streams(
         job.id,
         Transport.from_dict(job.transport or {}),
@@ -72,6 +91,23 @@ def follow(fleet: Fleet, job: Job, wishes: Wishes) -> Followed:
             return _rejected(fleet, job, code, message)
 
 
+def _told_whole(job: Job, wishes: Wishes, brief: Brief) -> Followed:
+    """Nothing is left to follow, and nobody to tell that our reader has gone."""
+    for stream, data in (("stdout", brief.stdout), ("stderr", brief.stderr)):
+        try:
+            if data:
+                wishes.write(stream, data)
+        except ReaderGone:
+            break
+        except OSError as error:
+            wishes.say(f"the {stream} of job {job.id} cannot be written here: {error.strerror}")
+            break
+    if wishes.stdin is not None:
+        wishes.stdin.close()
+    _forget(job)
+    return Followed(job, exit_code(job))
+
+
 def exit_code(job: Job) -> int:
     """What `offload`, `attach` and `wait` exit with, by the contract."""
     if job.state in ("exited", "signaled", "timed_out") and job.exit_code is not None:
@@ -93,6 +129,10 @@ def _keep(fleet: Fleet, job: Job, say: Callable[[str], None]) -> None:
     except OSError as error:
         say(f"the record of job {job.id} is not up to date ({error.strerror}); the next `toft jobs` will see to it")
         return
+    _forget(job)
+
+
+def _forget(job: Job) -> None:
     if job.final and job.run_dir:
         owners.forget(Path(job.run_dir))
 

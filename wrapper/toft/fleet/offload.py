@@ -19,6 +19,7 @@ from toft.fleet.announcements import Announcement
 from toft.fleet.commands import Words
 from toft.fleet.failures import NOT_STARTED, Failure
 from toft.fleet.fleet import Fleet, new_id, now
+from toft.fleet.follow import BRIEF_S, Brief
 from toft.fleet.settings import home_directory
 from toft.fleet.sync import Told, Tree, order, tree_at, tree_meant
 from toft.store.records import Job
@@ -28,7 +29,8 @@ from toft.store.records import Job
 class Offload:
     """What to run and how. `on` narrows the candidates to a pattern, `node` is one by name; times in seconds.
 
-    `awaited`: somebody will follow it from its start, so that it is held back until he reads.
+    `awaited`: somebody will follow it from its start, so that it is held back until he reads. `brief`: its start may
+    wait for a quick end, for it probably needs no input.
     `sync` brings the tree along: True any directory, None a working tree unless `cwd` says where to run, False none.
     """
 
@@ -44,6 +46,7 @@ class Offload:
     node: str | None = None
     sync: bool | None = None
     awaited: bool = True
+    brief: bool = True
 
     def job(self, job_id: str) -> dict[str, Any]:
         return {
@@ -55,6 +58,7 @@ class Offload:
             "tty": self.tty,
             "become": self.become,
             "awaited": self.awaited,
+            "brief_s": BRIEF_S if self.brief and self.awaited and not self.tty else None,
         }
 
 
@@ -69,6 +73,7 @@ class Started:
     tree: Tree | None = None
     placed: dict[str, Any] | None = None
     announcement: Announcement | None = None
+    brief: Brief | None = None
 
     @property
     def brought(self) -> Told | None:
@@ -144,7 +149,8 @@ def _started(fleet: Fleet, job: Job, decision: dict[str, Any], dispatched: dict[
     job = replace(job, transport=told["transport"], command=tuple(told["command"]))
     job = job.with_node_record(told["record"]) if told["record"] else replace(job, state="unknown")
     fleet.store.update(job)
-    return Started(job, transport, decision, sure=told["outcome"] == "started")
+    brief = Brief.told(told.get("output"))
+    return Started(job, transport, decision, sure=told["outcome"] == "started", brief=brief)
 
 
 def _not_started(fleet: Fleet, job: Job, why: str) -> None:

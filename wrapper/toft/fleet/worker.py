@@ -27,7 +27,7 @@ from toft.fleet import owners
 from toft.fleet.execute import fleet_of_thread
 from toft.fleet.failures import NOT_STARTED
 from toft.fleet.fleet import Fleet, new_id, now
-from toft.fleet.follow import Followed, Wishes, follow
+from toft.fleet.follow import Brief, Followed, Wishes, follow
 from toft.fleet.mirrors import Mirrors
 from toft.store.records import Job
 
@@ -59,6 +59,7 @@ class Accepted:
     number: int
     job: Job
     sure: bool
+    brief: Brief | None = None
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def _run(
         wishes = Wishes(
             write, lambda text: None, control, contact=lambda there: report(Contact(seat.number, seat.name, there))
         )
-        report(Done(seat.number, follow(fleet, begun.job, wishes)))
+        report(Done(seat.number, follow(fleet, begun.job, wishes, begun.brief)))
 
 
 def _start(fleet: Fleet, seat: Seat) -> Accepted | NeverStarted | NoSlot:
@@ -165,7 +166,7 @@ def _start(fleet: Fleet, seat: Seat) -> Accepted | NeverStarted | NoSlot:
         return _refused(fleet, seat, job, told)
     job = job.with_node_record(told["record"]) if told.get("record") else replace(job, state="unknown")
     fleet.store.update(job)
-    return Accepted(seat.number, job, told["outcome"] == "started")
+    return Accepted(seat.number, job, told["outcome"] == "started", Brief.told(told.get("output")))
 
 
 def _ask(fleet: Fleet, seat: Seat, transport: Transport, request: dict[str, Any]) -> dict[str, Any]:

@@ -139,7 +139,7 @@ class Desk:
             running.began(started.job)
             put = {stream: trimmed.put for stream, trimmed in running.output.items()}
             wishes = Wishes(lambda stream, data: put[stream](data), running.notes.append, control)
-            return _told(follow(fleet, started.job, wishes), running)
+            return _told(follow(fleet, started.job, wishes, started.brief), running)
 
     def parallel(self, asked: Parallel, control: Control, several: Several) -> Outcome:
         with self.fleet() as fleet:

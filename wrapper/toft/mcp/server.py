@@ -7,13 +7,13 @@ is the wire; the SDK keeps a private copy of it and points descriptor 1 at stder
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 from typing import Any
 
 import anyio
 from mcp.server import MCPServer
 
+import toft
 from toft.fleet.audit import Audit
 from toft.fleet.fleet import state_directory
 from toft.fleet.policy import Policy
@@ -41,8 +41,6 @@ def serve(desk: Desk, policy: Policy) -> None:
 
 def server(desk: Desk, gate: Gate) -> MCPServer[Any]:
     face = Face(desk, gate, Threads(anyio.CapacityLimiter(AT_ONCE)))
-    made: MCPServer[Any] = MCPServer(
-        "toft", instructions=INSTRUCTIONS, version=importlib.metadata.version("toft"), log_level="WARNING"
-    )
+    made: MCPServer[Any] = MCPServer("toft", instructions=INSTRUCTIONS, version=toft.__version__, log_level="WARNING")
     add_tools(made, face)
     return made

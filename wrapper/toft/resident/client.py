@@ -2,7 +2,7 @@
 
 It also stands in for `ansible-playbook` where ansible_runner starts that for a command which came through the
 engine itself. A start is what this costs, so nothing is imported that is not needed: no typer,
-no socket, no signal.
+no socket, no signal. Which version it is it says by itself.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]
 import os
 import sys
+
+from toft import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ PASSED_ON = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SI
 
 def main(kind: str = "toft", named: str | None = None) -> int | None:
     """`named` is the engine that the command came through which starts this."""
+    if kind == "toft" and sys.argv[1:] == ["--version"] and sys.stdout:
+        sys.stdout.write(f"toft {__version__}\n")
+        return 0
     environ = os.environ
     environ.pop("TOFT_ENGINE", None)
     if kind == "toft" and _cold(sys.argv[1:], environ):

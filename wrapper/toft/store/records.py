@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 FINAL = frozenset({"exited", "signaled", "timed_out", "lost", "not_started"})
@@ -49,7 +49,7 @@ class Job:
 
     def to_dict(self) -> dict[str, Any]:
         """The contract's JSON of a job."""
-        shown = {k: v for k, v in asdict(self).items() if k not in HIDDEN}
+        shown = {k: v for k, v in vars(self).items() if k not in HIDDEN}
         return shown | {"command": list(self.command), "survivors": list(self.survivors)}
 
     def with_node_record(self, record: dict[str, Any]) -> Job:

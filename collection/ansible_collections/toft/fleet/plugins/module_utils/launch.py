@@ -16,42 +16,45 @@ from ansible_collections.toft.fleet.plugins.module_utils.clock import Clock
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as signals
-    from typing import NoReturn
+    from typing import NoReturn, Set, Tuple
 
     from ansible_collections.toft.fleet.plugins.module_utils.orders import Order
 else:
     import _signal as signals  # without `enum`, which `signal` brings
 
 
-def launch(job: jobs.Job, command: spawn.Command, order: Order, boot: str) -> int:
+def launch(job: jobs.Job, command: spawn.Command, order: Order, boot: str) -> Tuple[int, int]:
     """Start a supervisor for an accepted job; returns when the command runs, or cannot.
 
-    Returns the number of the OSError that kept it from the start, or 0: then the job's record says all.
+    Returns the number of the OSError that kept it from the start, or 0: then the job's record says all. And a
+    descriptor that comes to its end with the supervisor.
     """
     news, report = os.pipe()
+    ended, ending = os.pipe()
     try:
         pid = os.fork()
     except OSError as error:
         _no_process(job, error)
         pid = -1
     if pid == 0:
-        _detached(job, command, order, boot, report)
+        _detached(job, command, order, boot, (report, ending))
     os.close(report)
+    os.close(ending)
     if pid > 0:
         os.waitpid(pid, 0)
     said = b"".join(iter(lambda: os.read(news, 4096), b""))
     os.close(news)
     job.release()
-    return int(said or 0)
+    return int(said or 0), ended
 
 
-def _detached(job: jobs.Job, command: spawn.Command, order: Order, boot: str, report: int) -> NoReturn:
+def _detached(job: jobs.Job, command: spawn.Command, order: Order, boot: str, ours: Tuple[int, int]) -> NoReturn:
     """In the first child: leave the session behind, fork once more, supervise. Never returns."""
     try:
         os.setsid()
         if os.fork() == 0:
-            _leave(job, report)
-            _supervise(job, command, order, boot, report)
+            _leave({job.lock, job.listener, *ours})
+            _supervise(job, command, order, boot, ours[0])
     except OSError as error:
         if os.path.exists(job.file(jobs.SPAWNED)):
             _confess(job)
@@ -77,17 +80,16 @@ def _no_process(job: jobs.Job, error: OSError) -> None:
     job.finish(spawn.Failure("fork", error.errno or errno.EAGAIN, "").result())
 
 
-def _leave(job: jobs.Job, report: int) -> None:
-    """Nothing of the session may keep us, and we must keep nothing of it."""
+def _leave(ours: Set[int]) -> None:
+    """Nothing of the session may keep us, and we must keep nothing of it but what is ours."""
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)
-    kept = {0, 1, 2, job.lock, job.listener, report}
     try:
         opened = [int(name) for name in os.listdir("/dev/fd")]
     except OSError:
         opened = list(range(3, 256))
-    for fd in set(opened) - kept:
+    for fd in set(opened) - {0, 1, 2} - ours:
         try:
             os.close(fd)
         except OSError:

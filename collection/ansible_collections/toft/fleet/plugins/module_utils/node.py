@@ -19,7 +19,7 @@ from ansible_collections.toft.fleet.plugins.module_utils import frames, jobs
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as signals
-    from typing import Any, Dict, List, Optional
+    from typing import Any, Dict, List, Optional, Tuple
 
     from ansible_collections.toft.fleet.plugins.module_utils.account import Account
     from ansible_collections.toft.fleet.plugins.module_utils.intake import Intake
@@ -150,7 +150,7 @@ class Node:
 
     def _start_new(self, order: Any, asked: Dict[str, Any]) -> Optional[Answer]:
         """None when another start of the same id was faster."""
-        from ansible_collections.toft.fleet.plugins.module_utils import claim, login
+        from ansible_collections.toft.fleet.plugins.module_utils import brief, claim, login
 
         intake = self._intake()
         intake.prepare()
@@ -158,23 +158,27 @@ class Node:
         with claim.Claim(self._jobs(), order.id, order.slots):
             if asked.get("lease"):
                 self._take_up(asked)
-            job = self._launched(intake, order, entry)
-        if job is None:
+            launched = self._launched(intake, order, entry)
+        if launched is None:
             return None
-        return {"record": job.record(self._boot), "already": False, "login": entry.note}
+        job, ended = launched
+        output = brief.output(job, ended, order.brief) if order.brief else None
+        os.close(ended)
+        return {"record": job.record(self._boot), "already": False, "login": entry.note, "output": output}
 
-    def _launched(self, intake: Intake, order: Any, entry: Any) -> Optional[jobs.Job]:
+    def _launched(self, intake: Intake, order: Any, entry: Any) -> Optional[Tuple[jobs.Job, int]]:
         from ansible_collections.toft.fleet.plugins.module_utils.launch import launch
 
         user = self._account()
         job = intake.draft(order.accepted(user, time.time(), self._boot))
         if not intake.accept(job, order.id):
             return None
-        number = launch(job, order.command(user, entry, self._umask), order, self._boot)
+        number, ended = launch(job, order.command(user, entry, self._umask), order, self._boot)
         if number:
+            os.close(ended)
             intake.discard(job)
             raise jobs.refusal(OSError(number, os.strerror(number)), intake.root)
-        return job
+        return job, ended
 
     def _take_up(self, job: Dict[str, Any]) -> None:
         """A job in a mirror: its tree must still be what was synced for it."""

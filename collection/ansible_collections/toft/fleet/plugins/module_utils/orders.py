@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ansible_collections.toft.fleet.plugins.module_utils.login import Login
 
 SHOWN = 4096
+LONGEST_BRIEF_S = 5.0
 PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./-_")
 
 
@@ -39,6 +40,7 @@ class Order:
         self.tty: Optional[Dict[str, Any]] = job.get("tty")
         self.slots: Optional[int] = job.get("slots")
         self.awaited = job.get("awaited") is True
+        self.brief: float = job.get("brief_s") or 0
         wrong = self._wrong()
         if wrong:
             raise jobs.Refused("bad_request", wrong)
@@ -61,6 +63,8 @@ class Order:
             return "stdin is none or pipe"
         if self.tty is not None and not _window(self.tty):
             return "tty is null, or an object with a term and whole numbers of rows and cols"
+        if not (isinstance(self.brief, (int, float)) and 0 <= self.brief <= LONGEST_BRIEF_S):
+            return "brief_s is a number of seconds, %g at most" % LONGEST_BRIEF_S
         number = isinstance(self.slots, int) and not isinstance(self.slots, bool)
         if self.slots is not None and not (number and self.slots > 0):
             return "slots is null, or a whole number above 0"

@@ -32,6 +32,8 @@ RETURN = r"""
 jobs:
   description:
     - One entry a job with C(id), C(node), C(outcome) (C(started), C(refused) or C(unsure)), C(record) and C(error).
+    - C(output) has C(stdout) and C(stderr) in base64 when the job was over, with little said, within the C(brief_s)
+      seconds that the request allowed its start to wait.
   returned: success
   type: list
   elements: dict

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ansible_collections.toft.fleet.plugins.plugin_utils import probing, rules, shell
+from ansible_collections.toft.fleet.plugins.plugin_utils import rules, shell
 from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause
 from ansible_collections.toft.fleet.plugins.plugin_utils.command_line import Command, understand
 from ansible_collections.toft.fleet.plugins.plugin_utils.requests import Asked, BadRequest
@@ -91,11 +91,11 @@ def known_rules(asked: Asked) -> rules.Rules:
 
 
 def _nodes(members: Sequence[Member], asked: Asked, named: str | None) -> list[Node]:
-    """A job for a node that was named asks that node alone, and whether it is there: its load decides nothing."""
+    """A job for a node that was named asks that node alone, and what it knows at once: its load decides nothing."""
     if asked.declared:
         return [candidate(member) for member in members]
     here, decided = machine_id(), bool(named and asked.job)
     ask = [member for member in members if member.node == named] if decided else members
-    seen = survey(ask, interval=probing.SHORTEST if decided else asked.interval, patience=asked.patience)
+    seen = survey(ask, interval=None if decided else asked.interval, patience=asked.patience)
     found = {one.member.node: candidate(one.member, one, here) for one in seen}
     return [found.get(member.node) or candidate(member) for member in members]

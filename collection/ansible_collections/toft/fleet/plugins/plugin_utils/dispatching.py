@@ -137,11 +137,12 @@ def _answer(outcome: Outcome[Any, dict[str, Any]]) -> dict[str, Any] | Cause | N
 
 def outcome_of(answer: dict[str, Any] | Cause | None) -> dict[str, Any]:
     """What an answer to a start means: `started`, `refused` (it provably never was), or `unsure`. A `spent` id is
-    one that its node will never start any more."""
+    one that its node will never start any more. `output` is there when the job is over already and was brief."""
     if isinstance(answer, Cause):
         sure = answer.code in NEVER_SENT
         return {"outcome": "refused" if sure else "unsure", "error": answer.to_dict()}
     if answer and answer.get("ok"):
-        return {"outcome": "started", "record": answer["record"], "error": None, "login": answer.get("login")}
+        passed_on = {key: answer.get(key) for key in ("record", "login", "output")}
+        return {"outcome": "started", "error": None, **passed_on}
     told = answer or {}
     return {"outcome": "refused", "error": told.get("error"), "spent": bool(told.get("spent"))}

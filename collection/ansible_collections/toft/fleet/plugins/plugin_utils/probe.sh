@@ -11,7 +11,7 @@
 #
 # plugin_utils/probing.py puts its parameters before this text:
 #   root=''        look below another root directory
-#   interval=0.2   seconds between the two CPU samples
+#   interval=0.2   seconds between the two CPU samples; 0: neither they nor disks are wanted
 #   names='…'      commands to look for
 #   set -- PATH…   whose disks are wanted
 # and takes the comments out. Everything is a function and the last line calls
@@ -255,10 +255,12 @@ linux() {
     disk_format='@disk %S %b %f %a %c %d %n'
     first "$root/proc/stat"
     before=$text
-    sleep "$interval" 2>/dev/null &
-    sleeper=$!
-    stat -f -c "$disk_format" -- "$@" 2>/dev/null &
-    disks=$!
+    if [ "$interval" != 0 ]; then
+        sleep "$interval" 2>/dev/null &
+        sleeper=$!
+        stat -f -c "$disk_format" -- "$@" 2>/dev/null &
+        disks=$!
+    fi
     find_status
     find_limits
     find_identity
@@ -269,10 +271,13 @@ linux() {
     find_python ''
     lines "$root/proc/meminfo" 5 && memory=$text
     first "$root/proc/loadavg" && load=$text
-    wait "$sleeper" || { interval=1 && sleep 1; }
-    first "$root/proc/stat" && after=$text
+    after=''
+    if [ "$interval" != 0 ]; then
+        wait "$sleeper" || { interval=1 && sleep 1; }
+        first "$root/proc/stat" && after=$text
+        await_disk "$disks" || each_disk "$@"
+    fi
     first "$root/proc/uptime" && uptime=$text
-    await_disk "$disks" || each_disk "$@"
     printf '%s\n' @system Linux @interval "$interval" @arch "$arch" @kernel "$kernel" @os_release "$release" \
         @cpu "$before" "$after" @allowed "$allowed" @limits "$limits" @meminfo "$memory" @loadavg "$load" \
         @uptime "$uptime" @hostname "$hostname" @machine_id "$machine_id" @boot_id "$boot_id" \
@@ -286,9 +291,12 @@ linux() {
 macos() {
     seconds=${interval%%.*}
     if [ "${seconds:-0}" -lt 1 ]; then seconds=1; fi
+    if [ "$interval" = 0 ]; then seconds=0; fi
     printf '@system\n%s\n@iostat\n' "$(uname -s)"
-    iostat -n 0 -w "$seconds" -c 2 2>/dev/null &
-    sampler=$!
+    if [ "$seconds" != 0 ]; then
+        iostat -n 0 -w "$seconds" -c 2 2>/dev/null &
+        sampler=$!
+    fi
     # shellcheck disable=SC3028 # /bin/sh is bash there
     uid=${UID-}
     control=$(sysctl kern.hostname kern.bootsessionuuid kern.boottime hw.ncpu hw.memsize vm.loadavg \
@@ -307,7 +315,7 @@ macos() {
     find_docker
     # Without the developer tools /usr/bin/python3 opens a window that offers them.
     if [ -n "$developer" ]; then find_python ''; else find_python /usr/bin; fi
-    wait "$sampler"
+    if [ "$seconds" != 0 ]; then wait "$sampler"; fi
     printf '%s\n' @interval "$seconds" @arch "$arch" @sysctl "$control" @vm_stat "$statistics" @sw_vers "$version" \
         @ioreg "$platform" @developer "$developer" @now "$now" @df
     for file in "$@"; do
@@ -316,8 +324,10 @@ macos() {
         set -- "$@" "$parent"
         shift
     done
-    df -k -i -- "$@" 2>/dev/null &
-    await_disk "$!"
+    if [ "$seconds" != 0 ]; then
+        df -k -i -- "$@" 2>/dev/null &
+        await_disk "$!"
+    fi
     report_common
 }
 

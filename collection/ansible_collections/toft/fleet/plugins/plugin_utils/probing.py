@@ -40,16 +40,17 @@ A_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def script(paths: Iterable[str], interval: float = 0.2, names: Iterable[str] = (), root: str = "") -> bytes:
+def script(paths: Iterable[str], interval: float | None = 0.2, names: Iterable[str] = (), root: str = "") -> bytes:
     """What the node's sh is to read from stdin.
 
     `paths` are those whose disk is wanted: absolute, from `~`, or relative to the home directory; none at all
-    stands for the home directory. What is no path is left out, as an unknown command in `names` is. `root`
-    looks below another directory than /, for tests.
+    stands for the home directory. What is no path is left out, as an unknown command in `names` is. Without
+    an `interval` only what is known at once is told: no load of the processors, no disks. `root` looks below
+    another directory than /, for tests.
     """
     wanted = [quoted(path) for path in paths if is_path(path)] or ['"$HOME"']
     commands = " ".join([NAMES, *filter(A_NAME.fullmatch, names)])
-    seconds = min(LONGEST, max(SHORTEST, interval))
+    seconds = 0.0 if interval is None else min(LONGEST, max(SHORTEST, interval))
     values = f"root={shlex.quote(root)} interval={seconds:g} names='{commands}'"
     head = f"{SLURP}\n{values}\nset -- {' '.join(wanted)}\n"
     return head.encode("utf-8", "surrogateescape") + body()

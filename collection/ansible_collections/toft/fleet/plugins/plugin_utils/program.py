@@ -46,6 +46,7 @@ MODULES = {
         "orders",
         "clock",
         "launch",
+        "brief",
         "streams",
         "control",
         "supervisor",

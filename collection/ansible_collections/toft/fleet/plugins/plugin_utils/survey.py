@@ -28,7 +28,7 @@ class Seen:
     latency_ms: float
 
 
-def survey(members: Sequence[Member], *, interval: float, patience: float) -> list[Seen]:
+def survey(members: Sequence[Member], *, interval: float | None, patience: float) -> list[Seen]:
     """In the order of the members. Each has `patience` seconds for all of it, and its turn where connections must be
     opened to very many; no node delays another."""
 
@@ -40,7 +40,7 @@ def survey(members: Sequence[Member], *, interval: float, patience: float) -> li
     return [_seen(outcome) for outcome in outcomes]
 
 
-def probe(member: Member, *, interval: float, deadline: float) -> Load | Cause:
+def probe(member: Member, *, interval: float | None, deadline: float) -> Load | Cause:
     """One node's load; `deadline` is a time.monotonic()."""
     transport = member.transport
     if isinstance(transport, Cause):
