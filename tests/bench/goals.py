@@ -53,7 +53,7 @@ def _number(value: float, unit: str) -> str:
     return digits if unit == "x" else f"{digits} {unit}"
 
 
-PROFILED = "2026-11-22, 2 cores of AMD EPYC"
+PROFILED = "2026-11-21 and 22, 2 cores of AMD EPYC"
 """When and where the shares below were seen: they are of that day's code, and no part of a later run's results."""
 _FEW_OF_OURS = (
     "of the time in Python here 32 % is Ansible's strategy, which visits each host three times, 34 % our action "
@@ -76,8 +76,7 @@ BECAUSE: dict[tuple[str, str], str] = {
     ("CPU here of `toft status`, 100 hosts", "clush"): _FEW_OF_OURS,
     ("`toft offload NODE true`", "clush"): "65 % Python, half of that in the kernel; 29 % idle (perf)",
     ("1 GB through offload", "ssh"): (
-        "35 % Python on the node, nearly all of it in the kernel; sshd 22 %, ssh 18 %, Python here 17 % "
-        "(perf, 2026-11-21)"
+        "35 % Python on the node, nearly all of it in the kernel; sshd 22 %, ssh 18 %, Python here 17 % (perf)"
     ),
     ("`toft status`: CPU here for each node, 10 to 1,000", ""): _FEW_OF_OURS,
 }
