@@ -9,6 +9,7 @@ from tests.bench.figures import Spread, seconds
 from tests.bench.goals import Goal, goals
 from tests.bench.peers import WAYS
 from tests.bench.results import Results
+from tests.bench.starting import THROUGH_THE_ENGINE
 
 BEGIN, END = "<!-- bench: written by `make bench BENCH=--readme` -->", "<!-- bench: end -->"
 PICTURE = "![Seconds to run uptime on 1 to 100 hosts, toft and its peers](tests/bench/bench.svg)"
@@ -57,7 +58,13 @@ def _goals(found: Sequence[Goal]) -> str:
 
 
 def _notes(results: Results, found: Sequence[Goal]) -> Iterable[str]:
-    lines = [*_memory(results), *_jobs(results), *(f"{g.what}: {g.why}" for g in found if g.why), *results.notes]
+    lines = [
+        *_memory(results),
+        *_jobs(results),
+        *_start(results),
+        *(f"{g.what}: {g.why}" for g in found if g.why),
+        *results.notes,
+    ]
     if lines:
         yield "\n".join(f"- {line}" for line in lines)
 
@@ -70,6 +77,12 @@ def _memory(results: Results) -> Iterable[str]:
             told.append(f"{way} held {peak.median:.0f} MiB at most ({idle.median:.0f} idle)")
     if told:
         yield f"1 GB: {', '.join(told)}"
+
+
+def _start(results: Results) -> Iterable[str]:
+    spread = results.spread("wall", "start", THROUGH_THE_ENGINE, warm=True)
+    if spread:
+        yield f"a command through the warm engine that does nothing (`{THROUGH_THE_ENGINE}`): {seconds(spread.median)}"
 
 
 def _jobs(results: Results) -> Iterable[str]:

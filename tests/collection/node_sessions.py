@@ -110,6 +110,11 @@ class Session:
         self.close()
 
 
+def boot_argv(python: str, env: Mapping[str, str]) -> list[str]:
+    """What the node's shell makes of the boot command, without a shell between."""
+    return [python, *program.FLAGS, "-c", program.BOOT, "rb", program.MARKER, "set" if "LC_CTYPE" in env else ""]
+
+
 class Node:
     """A node whose home and state are under one directory; `prefix` goes before each program's argv."""
 
@@ -141,7 +146,7 @@ class Node:
         return job
 
     def session(self, *requests: dict[str, Any]) -> Session:
-        session = Session([*self.prefix, *program.local_argv(self.python)], self.env).boot(*requests)
+        session = Session([*self.prefix, *boot_argv(self.python, self.env)], self.env).boot(*requests)
         self._sessions.append(session)
         return session
 

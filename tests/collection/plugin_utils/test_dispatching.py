@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from ansible_collections.toft.fleet.plugins.plugin_utils import dispatching
 from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause
+from ansible_collections.toft.fleet.plugins.plugin_utils.requests import Asked
+from ansible_collections.toft.fleet.plugins.plugin_utils.roster import Member
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
 
 HERE = Transport("n1", "local", "")
@@ -47,3 +49,28 @@ def test_a_refusal_counts_only_if_no_earlier_start_can_get_through(
     told = dispatching.outcome_of(dispatching.start_on(HERE, {"id": "j1"}, 1e9))
     assert node.asked == verbs
     assert (told["outcome"], told.get("spent")) == (outcome, spent)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "node", "wished", "given"),
+    [
+        (["n1"], None, 0.1, 0.1),
+        (["n1", "n2"], "n1", 0.1, 0.1),
+        (["n1", "n2"], None, 0.1, dispatching.SEVERAL_BRIEF_S),
+        (["n1", "n2"], None, None, None),
+    ],
+)
+def test_how_long_starts_wait_for_quick_ends(
+    monkeypatch: pytest.MonkeyPatch, nodes: list[str], node: str | None, wished: float | None, given: float | None
+) -> None:
+    """Of one job the first byte is waited for by somebody."""
+    sent = []
+
+    def start_on(transport: Transport, job: dict[str, Any], deadline: float) -> Cause:
+        sent.append(job["brief_s"])
+        return LOST
+
+    monkeypatch.setattr(dispatching, "start_on", start_on)
+    members = [Member(name, (), {}, Transport(name, "local", "")) for name in nodes]
+    dispatching.dispatch(members, Asked(("true",), job={"id": "x1", "brief_s": wished}), node)
+    assert sent == [given] * (1 if node else len(nodes))

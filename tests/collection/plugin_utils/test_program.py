@@ -20,7 +20,7 @@ import pytest
 from ansible_collections.toft.fleet.plugins.module_utils import frames
 from ansible_collections.toft.fleet.plugins.plugin_utils import program
 
-from tests.collection.node_sessions import Node, node_for
+from tests.collection.node_sessions import Node, boot_argv, node_for
 
 SHELLS = ["sh", "bash", "zsh", "fish", "tcsh", "csh", "dash"]
 FOLDER = Path(program.__file__).parent.parent / "module_utils"
@@ -129,7 +129,7 @@ def test_noise_before_either_marker_is_skipped(node: Node) -> None:
 
 
 def test_an_end_before_the_marker_is_an_end(node: Node) -> None:
-    sent, noise = boot(node, program.local_argv(None), b"nothing of ours\n")
+    sent, noise = boot(node, boot_argv(sys.executable, node.env), b"nothing of ours\n")
     assert sent == []
     assert not noise.no_python
 
@@ -184,7 +184,7 @@ def test_each_verb_gets_all_it_imports(node: Node, verb: str) -> None:
         request |= {"name": "tree-1", "digest": "0", "path": ".", "most": 1, "most_bytes": 1, "job": None}
     if verb != "start":
         node.run_job(job)
-    sent, _noise = boot(node, program.local_argv(None), program.request_bytes(request))
+    sent, _noise = boot(node, boot_argv(sys.executable, node.env), program.request_bytes(request))
     answer = frames.loads(sent[0][1])
     assert answer["ok"] or answer["error"]["code"] in ("not_running", "no_mirror"), answer
 
@@ -243,7 +243,7 @@ def test_it_is_the_same_bytes_each_time() -> None:
 
 def test_surrogates_and_all_in_a_request(node: Node) -> None:
     job = node.job("printf", "%s", "\udcff é {{ x }}")
-    sent, _noise = boot(node, program.local_argv(None), program.request_bytes({"verb": "start", "job": job}))
+    sent, _noise = boot(node, boot_argv(sys.executable, node.env), program.request_bytes({"verb": "start", "job": job}))
     assert json.loads(sent[0][1])["record"]["command"] == "printf %s '\udcff é {{ x }}'"
 
 
@@ -254,7 +254,7 @@ def kept_file(node: Node) -> Path:
     """The compiled program of a ping, as a node keeps it that has had a job."""
     node.run("true")
     before = set((node.root.parent / "code").iterdir())
-    boot(node, program.local_argv(None), program.request_bytes(PING))
+    boot(node, boot_argv(sys.executable, node.env), program.request_bytes(PING))
     (made,) = set((node.root.parent / "code").iterdir()) - before
     return made
 
@@ -270,7 +270,7 @@ def impostor(path: Path) -> bytes:
 
 def pinged(node: Node) -> str:
     done = subprocess.run(
-        program.local_argv(None), input=program.request_bytes(PING), env=node.env, stdout=subprocess.PIPE
+        boot_argv(sys.executable, node.env), input=program.request_bytes(PING), env=node.env, stdout=subprocess.PIPE
     )
     return "impostor" if b"impostor" in done.stdout else "pong" if b'"protocol"' in done.stdout else "nothing"
 

@@ -170,13 +170,6 @@ def test_only_tools_that_there_are(path: Path) -> None:
     assert spoken <= TOOLS
 
 
-def test_versions_agree() -> None:
-    manifest = json.loads((PLUGIN / ".claude-plugin/plugin.json").read_text())
-    project = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    assert project
-    assert manifest["version"] == project[1]
-
-
 def test_mcp_without_the_sdk_says_what_to_type(toft: Toft, tmp_path: Path) -> None:
     """The SDK hidden, as where it is not installed."""
     (tmp_path / "sitecustomize.py").write_text(

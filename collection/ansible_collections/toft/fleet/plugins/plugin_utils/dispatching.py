@@ -30,6 +30,8 @@ from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transp
 
 TRIES = 3
 ASK_S = 5.0
+SEVERAL_BRIEF_S = 1.0
+"""How long the start of one of several jobs may wait for its end. Nobody sees what they say before they have ended."""
 START_S = 25.0
 """A login shell's environment may take ten seconds the first time."""
 
@@ -64,6 +66,8 @@ def job_request(
     variables = member.variables
     env = {str(k): str(v) for k, v in (variables.get("toft_env") or {}).items()}
     wanted = {k: v for k, v in asked.job.items() if k != "become"}
+    if index is not None and len(members) > 1 and wanted.get("brief_s"):
+        wanted["brief_s"] = SEVERAL_BRIEF_S
     return wanted | {
         **command.to_dict(),
         "id": asked.job["id"] if index is None else f"{asked.job['id']}-{index}",

@@ -14,9 +14,7 @@ their digest.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import sys
 import zlib
 from dataclasses import dataclass
 from functools import cache
@@ -184,12 +182,6 @@ def command(python: str | None) -> str:
         f"echo {NO_PYTHON.decode().strip()}; exit 127"
     )
     return f"/bin/sh -c '{script}'"
-
-
-def local_argv(python: str | None) -> list[str]:
-    """The same for this machine, without any shell."""
-    locale = "set" if "LC_CTYPE" in os.environ else ""
-    return [python or sys.executable, *FLAGS, "-c", BOOT, "rb", MARKER, locale]
 
 
 class Reader:
