@@ -6,7 +6,7 @@ import hashlib
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -116,7 +116,7 @@ def follow_all(
 
     for one in over:
         end(fleet, one, control)
-    with _passed_on(control, [each for _one, each in left.values()]):
+    with _passed_on(control, [each for _one, each in left.values()]) if left else nullcontext():
         threads = [
             threading.Thread(target=lambda pair=pair: end(fleet_of_thread(fleet), *pair), daemon=True)
             for pair in left.values()
