@@ -34,7 +34,7 @@ BUSY = "0000000000000000: 00000003 00000000 00000000 0001 03 22 /var/run/icecc/i
 
 @pytest.fixture(scope="module")
 def guard() -> ModuleType:
-    loader = SourceFileLoader("toft_farm_guard", str(ROLE / "files/toft-farm-guard"))
+    loader = SourceFileLoader("toft_farm_guard", str(ROLE / "files/toft_farm_guard.py"))
     module = ModuleType(loader.name)
     wrote = sys.dont_write_bytecode
     sys.dont_write_bytecode = True

@@ -122,6 +122,6 @@ def test_a_pi_that_submits_only(decided: Path) -> None:
     assert f"\nExecStart=/usr/sbin/iceccd {' '.join(daemon)}\n" in service
     assert "icecc" in programs["packages"]
     assert (
-        "\nExecStart=/usr/local/sbin/toft-farm-guard arch 8765\n"
+        "\nExecStart=/usr/bin/python3 /usr/local/lib/toft_farm_guard.py arch 8765\n"
         in (decided / "pi.toft-farm-guard.service").read_text()
     )

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Ends what waits for a machine of the compile farm that has gone silent: toft-farm-guard SCHEDULER PORT
 
 A machine that is switched off ends its connections by TCP itself. One that is frozen keeps them: its kernel goes on
@@ -12,11 +11,19 @@ accept a connection when it has just accepted another.
 Needs CAP_NET_ADMIN, and a kernel with INET_DIAG_DESTROY; `ss` does the ending.
 """
 
+from __future__ import annotations
+
 import socket
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    Peer = tuple[str, int]  # an address and a port
 
 DAEMON_PORT = 10245
 EVERY = 3.0
@@ -29,13 +36,13 @@ WHO_SCHEDULES = bytes([43])
 """The question after a scheduler is the version of the asker's protocol; every one is answered."""
 
 
-def main():
+def main() -> None:
     scheduler, port = sys.argv[1], int(sys.argv[2])
-    silent = {}
+    silent: dict[Peer, int] = {}
     with ThreadPoolExecutor(8) as pool:
         while True:
             peers = waited_for((DAEMON_PORT, port))
-            answers = dict(zip(peers, pool.map(answers_call, peers)))
+            answers = dict(pool.map(lambda peer: (peer, answers_call(peer)), peers))
             silent = {peer: silent.get(peer, 0) + 1 for peer, came in answers.items() if not came}
             for peer in [peer for peer, times in silent.items() if times >= SILENT_TIMES]:
                 end_connections(peer)
@@ -44,7 +51,7 @@ def main():
             time.sleep(EVERY)
 
 
-def waited_for(ports):
+def waited_for(ports: Sequence[int]) -> list[Peer]:
     """(address, port) of the machines that compiles from here depend on; nobody while nothing is compiled."""
     with open("/proc/net/unix") as table:
         if not compiling(table.read()):
@@ -53,13 +60,13 @@ def waited_for(ports):
         return sorted({peer for peer in established(table.read()) if peer[1] in ports})
 
 
-def compiling(unix_table):
+def compiling(unix_table: str) -> bool:
     """Somebody's icecc is connected to the daemon here."""
     rows = (line.split() for line in unix_table.splitlines()[1:])
     return any(row[-1].endswith("/iceccd.socket") and row[5] == CONNECTED for row in rows)
 
 
-def established(tcp_table):
+def established(tcp_table: str) -> Iterator[Peer]:
     """The far ends of connections, but those within this machine; see proc_net_tcp in the kernel's documentation."""
     for line in tcp_table.splitlines()[1:]:
         far, state = line.split()[2:4]
@@ -71,11 +78,11 @@ def established(tcp_table):
                 yield socket.inet_ntoa(octets), int(port, 16)
 
 
-def answers_call(peer):
+def answers_call(peer: Peer) -> bool:
     return daemon_answers(peer) if peer[1] == DAEMON_PORT else scheduler_answers(peer)
 
 
-def daemon_answers(peer):
+def daemon_answers(peer: Peer) -> bool:
     try:
         with socket.create_connection(peer, ANSWER_WITHIN) as wire:
             wire.settimeout(ANSWER_WITHIN)
@@ -84,7 +91,7 @@ def daemon_answers(peer):
         return False
 
 
-def scheduler_answers(peer):
+def scheduler_answers(peer: Peer) -> bool:
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wire:
             wire.settimeout(ANSWER_WITHIN)
@@ -95,7 +102,7 @@ def scheduler_answers(peer):
         return False
 
 
-def end_connections(peer):
+def end_connections(peer: Peer) -> None:
     address, port = peer
     print(f"{address}:{port} is silent: its connections from here are ended", flush=True)
     argv = ["ss", "--kill", "--no-header", "--tcp", "--numeric", "state", "established"]
@@ -104,7 +111,7 @@ def end_connections(peer):
         print(f"ss --kill: exit code {done.returncode}", file=sys.stderr, flush=True)
 
 
-def leave_out(address, scheduler):
+def leave_out(address: str, scheduler: Peer) -> None:
     """By the scheduler's control port, one above its own. If that fails, the next file is compiled here again."""
     try:
         with socket.create_connection((scheduler[0], scheduler[1] + 1), ANSWER_WITHIN) as wire:
