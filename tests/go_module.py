@@ -19,6 +19,9 @@ from tests.lab.rootfs import locked
 
 GO = {"CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false -trimpath"}
 
+INSTALLED = "/usr/local/go/bin"
+"""Where Go's own archive is unpacked; a shell of a service has no PATH to it."""
+
 
 def nothing_more(_: Path) -> None:
     """What is built needs no finish."""
@@ -45,20 +48,21 @@ class GoModule:
         target = self.directory()
         if target.is_dir():
             return target
-        if shutil.which("go") is None:
-            raise SystemExit(f"{self.name} is built with Go 1.26 or newer, and there is no `go` on the PATH")
+        go = shutil.which("go", path=f"{os.environ['PATH']}:{INSTALLED}")
+        if go is None:
+            raise SystemExit(f"{self.name} is built with Go 1.26 or newer: no `go` on the PATH or in {INSTALLED}")
         target.parent.mkdir(parents=True, exist_ok=True)
         with locked(target.with_suffix(".lock")):
             if not target.is_dir():
-                self._build(target)
+                self._build(target, go)
         return target
 
-    def _build(self, target: Path) -> None:
+    def _build(self, target: Path, go: str) -> None:
         building = target.with_name(f"{target.name}.building")
         shutil.rmtree(building, ignore_errors=True)
         building.mkdir()
         for name, package in self.programs.items():
-            argv = ["go", "build", "-p", "2", "-ldflags=-s -w", "-o", str(building / name), package]
+            argv = [go, "build", "-p", "2", "-ldflags=-s -w", "-o", str(building / name), package]
             subprocess.run(argv, cwd=self.sources, env=os.environ | GO, check=True, timeout=3000)
         self.finish(building)
         building.rename(target)

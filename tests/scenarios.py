@@ -4,6 +4,7 @@ Molecule itself makes and removes the hosts (extensions/molecule/lab). This give
 and takes it down if molecule could not: after a failure, Ctrl-C, or the end of molecule by force. If this process dies
 too, the next lab that is brought up sweeps this one away, for it is this process that owns it.
 
+Several run at a time, each as a process of its own whose output is shown when it ends: they wait as often as they work.
 `--verb converge` and the like run one step and leave the hosts up for the next one, in a lab named after the scenario.
 """
 
@@ -18,7 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.lab.claim import labs_directory, read_claims
@@ -28,6 +30,9 @@ from tests.lab.machine import why_not
 ROOT = Path(__file__).resolve().parents[1]
 COLLECTION = ROOT / "collection/ansible_collections/toft/fleet"
 SCENARIOS = COLLECTION / "extensions/molecule"
+LONGEST_FIRST = ("tailscale", "site", "icecream", "agent", "base", "storage")
+"""The first one builds Go programs for minutes, if they are not in the cache."""
+LOOK_S = 0.5
 STAYS = 1
 """A process that is always there: whoever asks for single steps takes the lab down by `--verb destroy`."""
 
@@ -40,7 +45,14 @@ def main() -> int:
         return 1
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
-    failed = [name for name in arguments.scenarios or all_scenarios() if run(name, arguments.verb) != 0]
+    names = arguments.scenarios or in_order(all_scenarios())
+    if len(names) == 1:
+        return run(names[0], arguments.verb)
+    if arguments.verb != "test":
+        print("--verb is for one scenario: name it", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory(prefix="toft-scenarios-") as outputs:
+        failed = list(together(names, arguments.at_once, Path(outputs)))
     if failed:
         print(f"failed: {' '.join(failed)}", file=sys.stderr)
     return bool(failed)
@@ -49,7 +61,8 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tests.scenarios", description=__doc__.partition("\n")[0])
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"of: {' '.join(all_scenarios())}")
-    parser.add_argument("--verb", default="test", help="one step of molecule (converge, verify, destroy…)")
+    parser.add_argument("--verb", default="test", help="one step of molecule (converge, destroy…) of a scenario")
+    parser.add_argument("--at-once", type=int, default=2, metavar="N", help="how many run at a time (2)")
     return parser
 
 
@@ -59,6 +72,48 @@ def _stop(number: int, _: object) -> None:
 
 def all_scenarios() -> list[str]:
     return sorted(file.parent.name for file in SCENARIOS.glob("*/molecule.yml"))
+
+
+def in_order(names: Sequence[str]) -> list[str]:
+    """What takes longest comes first, so that nothing long is left alone at the end."""
+    return sorted(names, key=lambda name: LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST))
+
+
+def together(names: Sequence[str], at_once: int, outputs: Path) -> Iterator[str]:
+    """The scenarios that failed, as they end. However this ends, none goes on, and their hosts are gone."""
+    waiting, running = deque(names), list[Running]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                running.append(Running(waiting[0], outputs / waiting.popleft()))
+            for one in [one for one in running if one.process.poll() is not None]:
+                running.remove(one)
+                one.show()
+                if one.process.returncode != 0:
+                    yield one.name
+            time.sleep(LOOK_S)
+    finally:
+        for one in running:
+            one.process.terminate()
+        for one in running:
+            one.process.wait()
+            one.show()
+
+
+class Running:
+    """A scenario in a process of its own, with its output in a file."""
+
+    def __init__(self, name: str, output: Path) -> None:
+        self.name, self._output = name, output
+        argv = [sys.executable, "-u", "-m", "tests.scenarios", name]
+        with output.open("wb") as file:
+            self.process = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+        print(f"{name}: begun", flush=True)
+
+    def show(self) -> None:
+        with self._output.open("rb") as output:
+            shutil.copyfileobj(output, sys.stdout.buffer)
+        sys.stdout.flush()
 
 
 def run(scenario: str, verb: str) -> int:
