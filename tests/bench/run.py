@@ -29,7 +29,7 @@ from tests.lab.machine import why_not
 AGAINST = ("compare", "starting", "stream", "overhead")
 """On one field of hosts."""
 ALONE = ("growth",)
-OWN = ("hook", "parallel", "sync")
+OWN = ("hook", "parallel", "sync", "provision")
 """toft by itself."""
 ROOT = Path(__file__).parents[2]
 KEPT = peers.BUILD / "results.json"

@@ -87,7 +87,7 @@ def test_a_failing_preflight_shows_its_fix(here: Toft) -> None:
     assert "here storage: The owner is there\n  here has no user nobody-knows.\n  try: add it to base_users" in out
     assert out.splitlines()[-1].startswith("1 node, 0 would change, 1 failed, in ")
     lines = err.splitlines()
-    assert "toft: here storage: Gathering Facts" in lines
+    assert "toft: here storage: See what system this is" in lines
     assert "toft: here storage: The owner is there (failed)" in lines
     assert not [line for line in lines if not line.startswith("toft: here storage: ")]
 

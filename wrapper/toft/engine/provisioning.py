@@ -21,7 +21,9 @@ from toft.engine.descendants import descendants, end
 from toft.engine.events import Event, read
 from toft.engine.runner import (
     ASK_CANCELLED_S,
+    NO_CONFIGURATION,
     Engine,
+    collections_path,
     errors,
     private_umask,
     readable_environment,
@@ -31,15 +33,8 @@ from toft.engine.runner import (
 
 PROMPTS = {"ssh": r"^SSH password:\s*$", "become": r"^BECOME password.*:\s*$"}
 ASKING = {"ssh": "--ask-pass", "become": "--ask-become-pass"}
-UNLESS_CONFIGURED = {
-    # Modules over ssh's stdin: half the round trips, and a role can act as another user who is not root.
-    "ANSIBLE_PIPELINING": "True",
-    "ANSIBLE_FORKS": "16",
-    # A node that freezes is unreachable after 15 s; without this Ansible waits for as long as TCP does.
-    "ANSIBLE_SSH_ARGS": "-C -o ControlMaster=auto -o ControlPersist=60s"
-    " -o ServerAliveInterval=5 -o ServerAliveCountMax=3",
-    "ANSIBLE_PYTHON_INTERPRETER": "auto_silent",
-}
+SETTINGS = "ansible_collections/toft/fleet/playbooks/ansible.cfg"
+"""The collection's own, which plain ansible-playbook can use as well."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +125,8 @@ def _run(engine: Engine, what: Provisioning, run_dir: Path, words: list[str], te
 
 
 def _settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """As for every run, and what serves provisioning, unless the user has an ansible.cfg or says otherwise."""
+    """As for every run; the user's ansible.cfg if there is one, else what serves provisioning."""
     always = settings(environment)
-    theirs = Path(always["ANSIBLE_CONFIG"]).name != "empty.cfg"
-    ours = {} if theirs else {name: value for name, value in UNLESS_CONFIGURED.items() if name not in environment}
-    return always | ours
+    if Path(always["ANSIBLE_CONFIG"]) != NO_CONFIGURATION:
+        return always
+    return always | {"ANSIBLE_CONFIG": str(Path(collections_path(environment)[0]) / SETTINGS)}

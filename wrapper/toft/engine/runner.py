@@ -25,6 +25,7 @@ from typing import Any
 from toft.engine.requests import Request
 
 ASK_CANCELLED_S = 0.1
+NO_CONFIGURATION = Path(__file__).with_name("empty.cfg")
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ def _configuration(environment: Mapping[str, str]) -> Path:
     for place in (environment.get("ANSIBLE_CONFIG"), "~/.ansible.cfg", "/etc/ansible/ansible.cfg"):
         if place and Path(place).expanduser().is_file():
             return Path(place).expanduser()
-    return Path(__file__).with_name("empty.cfg")
+    return NO_CONFIGURATION
 
 
 def _outcome(events: list[dict[str, Any]], status: str, output: str, run_dir: Path) -> Answers | Refused:
