@@ -40,6 +40,10 @@ def plugins(kind: str) -> list[str]:
     return sorted(file.stem for file in (COLLECTION / "plugins" / kind).glob("[a-z]*.py"))
 
 
+PLUGINS = (("module", "modules"), ("inventory", "inventory"), ("filter", "filter"))
+"""What people name in a playbook or an inventory, as ansible-doc calls it, and where it is."""
+
+
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("galaxy")
@@ -110,13 +114,13 @@ def documentation(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[st
     home = tmp_path_factory.mktemp("doc")
     env = {"ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collection")}
     told: dict[str, dict[str, Any]] = {}
-    for kind, directory in (("module", "modules"), ("inventory", "inventory")):
+    for kind, directory in PLUGINS:
         names = [f"toft.fleet.{name}" for name in plugins(directory)]
         told |= json.loads(run("ansible-doc", "-t", kind, "-j", *names, home=home, **env))
     return told
 
 
-@pytest.mark.parametrize("name", plugins("modules") + plugins("inventory"))
+@pytest.mark.parametrize("name", [name for _, directory in PLUGINS for name in plugins(directory)])
 def test_every_plugin_is_documented(name: str, documentation: dict[str, dict[str, Any]]) -> None:
     told = documentation[f"toft.fleet.{name}"]
     assert told["doc"]["short_description"]
@@ -124,6 +128,19 @@ def test_every_plugin_is_documented(name: str, documentation: dict[str, dict[str
     assert list(yaml.safe_load_all(told["examples"]))
     for option, about in told["doc"].get("options", {}).items():
         assert about["description"], option
+
+
+@pytest.mark.parametrize("name", sorted(file.name for file in (COLLECTION / "roles").iterdir()))
+def test_every_role_is_documented(name: str, tmp_path: Path) -> None:
+    role, env = f"toft.fleet.{name}", {"ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collection")}
+    told = json.loads(run("ansible-doc", "-t", "role", "-j", role, home=tmp_path, **env))[role]
+    assert f"{name}_state" in told["entry_points"]["main"]["options"]
+    for about in told["entry_points"].values():
+        assert about["short_description"]
+        assert all(option["description"] for option in about["options"].values())
+    shown = run("ansible-doc", "-t", "role", role, home=tmp_path, **env)
+    assert told["entry_points"]["main"]["short_description"] in shown
+
 
 
 @pytest.mark.parametrize("name", plugins("modules"))
