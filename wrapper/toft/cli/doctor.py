@@ -9,7 +9,8 @@ import typer
 
 from toft.cli.session import Session, command
 from toft.cli.terminal import as_json, clean
-from toft.fleet.doctor import Check, doctor
+from toft.fleet.check import Check
+from toft.fleet.doctor import doctor
 
 HELP = """Check this machine, the configuration and every node; each finding with what to type.
 

@@ -13,10 +13,9 @@ from ansible_collections.toft.fleet.plugins.plugin_utils.icecream import Farm, N
 from toft.cli.doctor import line
 from toft.cli.session import Session, command
 from toft.cli.terminal import Cell, Palette, as_json, clean, duration, table
-from toft.fleet.failures import Failure
-from toft.fleet.farm import Place, Plan, planned, seen
+from toft.fleet.farm import Place, planned, seen
 from toft.fleet.farm_client import client
-from toft.fleet.farm_doctor import FULL, checks
+from toft.fleet.farm_doctor import FULL, looked
 
 GROUP_HELP = """The icecream farm: who compiles for whom, and what a client needs.
 
@@ -88,19 +87,12 @@ def env(session: Session, scheduler: Scheduler = None) -> int:
 
 def doctor(session: Session, scheduler: Scheduler = None) -> int:
     plan = planned(session.fleet, scheduler)
-    found = checks(plan, _heard(plan), client(plan.envs))
+    found = looked(plan)
     if session.options.json:
         sys.stdout.write(as_json({"checks": [check.to_dict() for check in found]}))
     else:
         sys.stdout.write("".join(line(session, check) for check in found))
     return int(any(check.verdict == "fail" for check in found))
-
-
-def _heard(plan: Plan) -> Farm | Failure:
-    try:
-        return seen(plan.place)
-    except Failure as failure:
-        return failure
 
 
 def _as_json(place: Place, farm: Farm) -> dict[str, Any]:

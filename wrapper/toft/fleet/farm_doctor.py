@@ -6,13 +6,21 @@ from collections.abc import Iterator
 
 from ansible_collections.toft.fleet.plugins.plugin_utils.icecream import Farm, Node
 
-from toft.fleet.doctor import Check
+from toft.fleet.check import Check
 from toft.fleet.failures import Failure
-from toft.fleet.farm import GROUP, Plan
-from toft.fleet.farm_client import Client
+from toft.fleet.farm import GROUP, PATIENCE_S, Plan, heard
+from toft.fleet.farm_client import Client, client
 
 FULL = 1000
 """The load at which a node is given nothing."""
+
+
+COMPILE = "toft farm doctor --compile"
+
+
+def looked(plan: Plan, patience_s: float = PATIENCE_S) -> list[Check]:
+    """The scheduler asked, this machine looked at."""
+    return checks(plan, heard(plan.place, patience_s), client(plan.envs))
 
 
 def checks(plan: Plan, farm: Farm | Failure, client: Client) -> list[Check]:
