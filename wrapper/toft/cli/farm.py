@@ -45,6 +45,7 @@ DOCTOR_HELP = """What is wrong with the farm, and what to type.
 
 \b
   toft farm doctor
+  toft farm doctor --compile     try it: each node compiles a small file for this machine
   toft farm doctor --json
 """
 Scheduler = Annotated[
@@ -85,9 +86,12 @@ def env(session: Session, scheduler: Scheduler = None) -> int:
     return 0
 
 
-def doctor(session: Session, scheduler: Scheduler = None) -> int:
-    plan = planned(session.fleet, scheduler)
-    found = looked(plan)
+def doctor(
+    session: Session,
+    scheduler: Scheduler = None,
+    compiles: Annotated[bool, typer.Option("--compile", help="Have each node compile a small file, too.")] = False,
+) -> int:
+    found = looked(planned(session.fleet, scheduler), compiles=compiles)
     if session.options.json:
         sys.stdout.write(as_json({"checks": [check.to_dict() for check in found]}))
     else:

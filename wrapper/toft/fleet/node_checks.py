@@ -90,7 +90,7 @@ def _tailnet(one: Examined) -> Iterator[Check]:
     if not told["there"]:
         yield Check(subject, "warn", "in the group tailnet, but without Tailscale", provision)
         return
-    addresses, wrong = _own_addresses(told)
+    addresses, wrong = _own_addresses(node, told, provision)
     if wrong is not None:
         yield Check(subject, "warn", *wrong)
         return
@@ -105,16 +105,21 @@ def _tailnet(one: Examined) -> Iterator[Check]:
         yield Check(subject, "warn", f"reached at {used}, which is no address of the tailnet", fix)
 
 
-def _own_addresses(told: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, str] | None]:
+def _own_addresses(
+    node: Node, told: Mapping[str, Any], provision: str
+) -> tuple[tuple[str, ...], tuple[str, str] | None]:
     """Those that Tailscale gave it; or what is wrong with its Tailscale, and what to type."""
     if not told.get("status"):
         said = (told.get("said") or "nothing").splitlines()[0]
-        return (), (f"its Tailscale says: {said}", "sudo systemctl start tailscaled   # there")
+        return (), (f"its Tailscale says: {said}", provision)
     try:
         peers = tailnet_status.parse(told["status"]).peers
     except tailnet_status.BadStatus as error:
-        fix = f"sudo {error.fix}   # there" if error.state else error.fix
-        return (), (f"its Tailscale is {error.state}, not Running" if error.state else error.why, fix)
+        if not error.state:
+            return (), (f"its Tailscale gives no status: {error.why}", provision)
+        typed = error.fix.startswith("tailscale ")
+        fix = f"ssh -t {node.name} sudo {error.fix}" if typed else provision
+        return (), (f"its Tailscale is not running ({error.state})", fix)
     return next((peer.addresses for peer in peers if peer.is_self), ()), None
 
 
