@@ -29,11 +29,12 @@ AT_ONCE = 8
 LONGEST_S = 90.0
 """The first compile on a node waits until the whole toolchain is there."""
 LOOK_EVERY_S, LOOK_S = 0.2, 3.0
-FUNCTIONS = 400
+FUNCTIONS = 20
 """So that a compile takes about a second: long enough to be seen in the scheduler's list."""
 
 HOST = re.compile(r"Have to use host (\S+):\d+")
-TROUBLE = re.compile(r"got exception|local build forced|building myself|[Cc]ould not|[Cc]annot|[Ee]rror|not found")
+HERE = re.compile(r"<building_local>|building myself|local build forced")
+TROUBLE = re.compile(r"got exception|can't|[Cc]ould not|[Cc]annot|has to |no server found")
 PREFIX = re.compile(r"^ICECC\[\d+\] [\d:. -]*")
 
 
@@ -82,22 +83,30 @@ def targets(farm: Farm, client: Client) -> list[Node]:
 
 def judged(tried: Tried) -> Check | None:
     """None for what went to the very machine that asked: that is no node of others."""
-    subject, fix = f"compile on {tried.node.name}", f"toft provision {GROUP} --limit {tried.node.name}"
     if tried.server and tried.server == tried.client:
         return None
-    took = f"in {tried.seconds:.1f} s"
+    subject, fix = f"compile on {tried.node.name}", f"toft provision {GROUP} --limit {tried.node.name}"
     host = next(iter(HOST.findall(tried.said)), "")
-    trouble = next((line for line in reversed(tried.said.splitlines()) if TROUBLE.search(line)), "")
-    if not tried.made or (trouble and not tried.server) or not (host or tried.server):
-        words = PREFIX.sub("", trouble).strip()[:200] or "icecc did not say that it was given another host"
-        return Check(subject, "fail", f"this machine compiled it itself: {words}" if tried.made else words, fix)
+    why = failure(tried, host)
+    if why is not None:
+        return Check(subject, "fail", why, fix)
+    took = f"in {tried.seconds:.1f} s"
     if tried.server == tried.node.name:
         return Check(subject, "ok", f"{took}, by the scheduler's list")
-    if tried.server:
-        return Check(subject, "warn", f"the scheduler gave it to {tried.server} instead", "toft farm status")
-    if host == tried.node.address:
+    if not tried.server and host == tried.node.address:
         return Check(subject, "ok", f"{took}, by icecc's word; it was over before the scheduler's list was read")
-    return Check(subject, "warn", f"icecc was given {host} instead", "toft farm status")
+    return Check(subject, "warn", f"the scheduler gave it to {tried.server or host} instead", "toft farm status")
+
+
+def failure(tried: Tried, host: str) -> str | None:
+    """Why it was not compiled elsewhere; None if it was."""
+    lines = [PREFIX.sub("", line).strip() for line in tried.said.splitlines()]
+    words = next((line for line in lines if TROUBLE.search(line)), lines[-1] if lines else "it said nothing")[:200]
+    if not tried.made:
+        return f"nothing was compiled: {words}"
+    if any(HERE.search(line) for line in lines):
+        return f"this machine compiled it itself: {words}"
+    return None if host or tried.server else f"icecc was given no other host: {words}"
 
 
 def _try_all(nodes: Sequence[Node], plan: Plan, client: Client) -> list[Tried]:
