@@ -1,8 +1,8 @@
 """`doctor`: every check that we know, each with what to type when it fails.
 
 It covers what a fleet is to be checked for, as far as that can be seen at once and without sudo: all nodes there, over
-the tailnet where there is one; a job runs on each; the agents answer; the farm's scheduler has all its nodes. Nothing
-is changed and nothing is left: the job on each node is `true`, and removed again.
+the tailnet where there is one; a job runs on each; the agents answer; the farm's scheduler has all its nodes. No job
+is left: the one on each node is `true`, and removed again.
 """
 
 from __future__ import annotations

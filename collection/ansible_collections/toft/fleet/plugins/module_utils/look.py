@@ -106,6 +106,7 @@ def _told_by(program: str, patience_s: float) -> Found:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             timeout=patience_s,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return {"there": True, "said": "no answer within %g s" % patience_s}

@@ -8,7 +8,8 @@ module: examine
 short_description: See whether all nodes of the play do what a fleet asks of them
 description:
   - Asks every host of the play for its load, as M(toft.fleet.probe) does, and runs C(true) as a job on each that is
-    there. The job is removed again, and nothing else is left.
+    there. The job is removed again. What a first job keeps for the next ones stays (the environment that a login
+    gives, the node program compiled), in the user's C(~/.local/state/toft).
   - A host of the group C(agents) is asked how its agent is, on the host itself, by AgentAPI's C(/status) at
     C(toft_agent_port), else at the port that the role C(toft.fleet.agent) has written down there, else at 3284.
   - A host of the group C(tailnet) is asked by which of its addresses it was reached, and how its Tailscale is.
