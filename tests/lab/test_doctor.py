@@ -29,7 +29,8 @@ class Agent(http.server.BaseHTTPRequestHandler):
         if sys.argv[2] == "rubbish":
             self.wfile.write(b"\\x1b[31m{{ 7*7 }} no HTTP")
             return
-        body = b'{"status": "stable", "agent_type": "custom"}' if self.path == "/status" else b"{}"
+        kind = b"\\u001b[31mred" if sys.argv[2] == "paints" else b"custom"
+        body = b'{"status": "stable", "agent_type": "%s"}' % kind if self.path == "/status" else b"{}"
         self.send_response(200)
         self.end_headers()
         self.wfile.write(body)
@@ -115,6 +116,15 @@ def test_what_is_no_agent_is_shown_as_text(fleet: Toft, pair: Lab) -> None:
     (line,) = [line for line in done.stdout.decode().splitlines() if "h2 agent" in line]
     assert line.startswith("FAIL  h2 agent: /status at its port 4002 is somebody else's: no HTTP: ")
     assert "{{ 7*7 }}" in line
+    assert b"\x1b" not in done.stdout
+
+
+def test_escapes_in_an_answer_reach_no_terminal(fleet: Toft, pair: Lab) -> None:
+    agent(pair.hosts["h2"], 4004, "paints")
+    say(fleet, agents={"h2": {"toft_agent_port": 4004}})
+    assert "\x1b[31mred" in told(fleet)["h2 agent"]["found"]
+    done = fleet("doctor")
+    assert b"red)" in done.stdout
     assert b"\x1b" not in done.stdout
 
 
