@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,8 +31,8 @@ RECORDED = """\
 
 
 @contextlib.contextmanager
-def answering(text: bytes) -> Iterator[int]:
-    """The scheduler's own port; on the next one somebody says this to whoever asks."""
+def answering(text: bytes, often: int = 1) -> Iterator[int]:
+    """The scheduler's own port; on the next one somebody says this to so many that ask."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
@@ -38,12 +40,13 @@ def answering(text: bytes) -> Iterator[int]:
 
         def serve() -> None:
             with contextlib.suppress(OSError):
-                wire, _ = server.accept()
-                with wire:
-                    heard = b""
-                    while b"quit" not in heard and (data := wire.recv(4096)):
-                        heard += data
-                    wire.sendall(text)
+                for _ in range(often):
+                    wire, _address = server.accept()
+                    with wire:
+                        heard = b""
+                        while b"quit" not in heard and (data := wire.recv(4096)):
+                            heard += data
+                        wire.sendall(text)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
@@ -116,3 +119,77 @@ def test_env_is_for_a_shell(toft: Toft, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, b"export ICECC_SCHEDULER=build\n"), done.stderr
     assert b"toft provision icecream" in done.stderr
     assert json.loads(toft("--json", "farm", "env").stdout)["ICECC_VERSION"] == ""
+
+
+@pytest.fixture
+def farm_toft(toft: Toft, tmp_path: Path) -> Toft:
+    """This machine is the node n2 of a farm, whose scheduler is to be given its port by `port_of`."""
+    toft.inventory = tmp_path / "hosts.yml"
+    return toft
+
+
+def port_of(toft: Toft, port: int) -> None:
+    assert toft.inventory is not None
+    toft.inventory.write_text(
+        "icecream: {hosts: {n2: {ansible_connection: local, ansible_host: 127.0.0.1}}, "
+        f"vars: {{icecream_port: {port}, toft_farm_envs: {toft.home}/none}}}}\n"
+    )
+
+
+def test_doctor_of_the_fleet_asks_the_scheduler_once(farm_toft: Toft) -> None:
+    with answering(RECORDED.encode()) as port:
+        port_of(farm_toft, port)
+        told = farm_toft.json("doctor")["checks"]
+    found = {check["subject"]: check for check in told}
+    assert (found["farm scheduler"]["verdict"], found["n2 job"]["verdict"]) == ("ok", "ok")
+    assert f"at 127.0.0.1:{port}, 2 nodes" in found["farm scheduler"]["found"]
+    assert (found["farm n2"]["verdict"], found["farm n1"]["verdict"]) == ("warn", "warn"), "full; a stranger"
+
+
+def test_doctor_of_a_scheduler_that_no_name_can_be(farm_toft: Toft) -> None:
+    assert farm_toft.inventory is not None
+    farm_toft.inventory.write_text(
+        "icecream: {hosts: {n2: {ansible_connection: local}}, vars: {toft_farm_scheduler: '-oProxyCommand=x'}}\n"
+    )
+    found = {check["subject"]: check["verdict"] for check in farm_toft.json("doctor")["checks"]}
+    assert (found["farm scheduler"], found["n2 job"]) == ("fail", "ok")
+
+
+ICECC = """#!/bin/sh
+# A stand-in for icecc: says what icecc 1.4 said, and makes no object for n2 if it is told so.
+if [ "$1" = --version ]; then echo "ICECC 1.4.0"; exit; fi
+echo "ICECC[1] 2026-11-22 03:01:24: Have to use host 10.213.4.12:10245 - Job ID: 7 - env: x86_64" >&2
+if [ -n "$ALONE" ]; then echo "ICECC[1] 2026-11-22 03:01:24: <building_local>" >&2; fi
+echo "$ICECC_PREFERRED_HOST" "$@" >"$CALLS"
+for word; do last=$word; done
+: >"$last"
+"""
+
+
+@pytest.mark.parametrize(("alone", "verdict"), [("", "ok"), ("1", "fail")])
+def test_a_test_compile_through_a_stand_in(farm_toft: Toft, tmp_path: Path, alone: str, verdict: str) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name, text in (("icecc", ICECC), ("gcc", "#!/bin/sh\necho 12.2.0\n")):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    farm_toft.env |= {"PATH": f"{programs}:{os.environ['PATH']}", "CALLS": f"{tmp_path}/calls", "ALONE": alone}
+    with answering(RECORDED.encode(), often=100) as port:
+        port_of(farm_toft, port)
+        done = farm_toft("--json", "farm", "doctor", "--compile")
+    (check,) = [check for check in json.loads(done.stdout)["checks"] if check["subject"].startswith("compile")]
+    assert (check["subject"], check["verdict"]) == ("compile on n2", verdict)
+    assert done.returncode == int(verdict == "fail")
+    words = (tmp_path / "calls").read_text().split()
+    assert words[:4] == ["n2", "gcc", "-O2", "-c"]
+    assert not Path(words[4]).parent.exists(), "nothing of it is left"
+
+
+def test_a_test_compile_that_cannot_be(farm_toft: Toft, tmp_path: Path) -> None:
+    farm_toft.env["PATH"] = f"{Path(sys.executable).parent}:/bin-of-nothing"
+    with answering(RECORDED.encode()) as port:
+        port_of(farm_toft, port)
+        told = farm_toft.json("farm", "doctor", "--compile", "--scheduler", f"127.0.0.1:{port}")["checks"]
+    assert [check["found"] for check in told if check["subject"] == "compile"] == [
+        "not looked at: there is no icecc here"
+    ]

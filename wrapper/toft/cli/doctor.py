@@ -9,9 +9,12 @@ import typer
 
 from toft.cli.session import Session, command
 from toft.cli.terminal import as_json, clean
-from toft.fleet.doctor import Check, doctor
+from toft.fleet.check import Check
+from toft.fleet.doctor import doctor
 
-HELP = """Check this machine, the configuration and every node; each finding with what to type.
+HELP = """Check the whole fleet, this machine first; each finding with what to type.
+
+A job, `true`, is run on each node and removed again. Nothing needs sudo.
 
 \b
   toft doctor

@@ -13,10 +13,9 @@ from ansible_collections.toft.fleet.plugins.plugin_utils.icecream import Farm, N
 from toft.cli.doctor import line
 from toft.cli.session import Session, command
 from toft.cli.terminal import Cell, Palette, as_json, clean, duration, table
-from toft.fleet.failures import Failure
-from toft.fleet.farm import Place, Plan, planned, seen
+from toft.fleet.farm import Place, planned, seen
 from toft.fleet.farm_client import client
-from toft.fleet.farm_doctor import FULL, checks
+from toft.fleet.farm_doctor import FULL, looked
 
 GROUP_HELP = """The icecream farm: who compiles for whom, and what a client needs.
 
@@ -46,6 +45,7 @@ DOCTOR_HELP = """What is wrong with the farm, and what to type.
 
 \b
   toft farm doctor
+  toft farm doctor --compile     try it: each node compiles a small file for this machine
   toft farm doctor --json
 """
 Scheduler = Annotated[
@@ -86,21 +86,17 @@ def env(session: Session, scheduler: Scheduler = None) -> int:
     return 0
 
 
-def doctor(session: Session, scheduler: Scheduler = None) -> int:
-    plan = planned(session.fleet, scheduler)
-    found = checks(plan, _heard(plan), client(plan.envs))
+def doctor(
+    session: Session,
+    scheduler: Scheduler = None,
+    compiles: Annotated[bool, typer.Option("--compile", help="Have each node compile a small file, too.")] = False,
+) -> int:
+    found = looked(planned(session.fleet, scheduler), compiles=compiles)
     if session.options.json:
         sys.stdout.write(as_json({"checks": [check.to_dict() for check in found]}))
     else:
         sys.stdout.write("".join(line(session, check) for check in found))
     return int(any(check.verdict == "fail" for check in found))
-
-
-def _heard(plan: Plan) -> Farm | Failure:
-    try:
-        return seen(plan.place)
-    except Failure as failure:
-        return failure
 
 
 def _as_json(place: Place, farm: Farm) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """`doctor`: every check that we know, each with what to type when it fails.
 
-A check is a value; nothing is changed. `fail` keeps toft from working, `warn` will bite one day.
+It covers what a fleet is to be checked for, as far as that can be seen at once and without sudo: all nodes there, over
+the tailnet where there is one; a job runs on each; the agents answer; the farm's scheduler has all its nodes. No job
+is left: the one on each node is `true`, and removed again.
 """
 
 from __future__ import annotations
@@ -10,39 +12,24 @@ import os
 import shutil
 import subprocess
 import sys
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
 
+from toft.engine.inventory import Listed
 from toft.engine.runner import collections_path
-from toft.fleet import hook_file
+from toft.fleet import farm, farm_doctor, hook_file, node_checks
+from toft.fleet.check import Check, Verdict
+from toft.fleet.examine import examine
 from toft.fleet.failures import Failure
 from toft.fleet.fleet import Fleet
-from toft.fleet.nodes import Node
-from toft.fleet.status import status
 from toft.fleet.warmth import warmth
 
-Verdict = Literal["ok", "warn", "fail"]
-OLDEST_NODE_PYTHON = (3, 8)
-
-
-@dataclass(frozen=True)
-class Check:
-    """`subject` is what was looked at, `found` what was found there, `fix` what to type."""
-
-    subject: str
-    verdict: Verdict
-    found: str
-    fix: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+SCHEDULER_S = 5.0
 
 
 def doctor(fleet: Fleet) -> list[Check]:
-    """This machine first, then the configuration, then every node."""
+    """This machine first, then the configuration, then every node, then the compile farm."""
     return [*_machine(fleet), *_configuration(fleet), _hook(fleet), *_nodes(fleet)]
 
 
@@ -118,54 +105,26 @@ def _hook(fleet: Fleet) -> Check:
 
 def _nodes(fleet: Fleet) -> Iterator[Check]:
     try:
-        nodes = status(fleet).nodes
+        found = examine(fleet)
     except Failure as failure:
         yield Check("nodes", "fail", failure.message, failure.hint)
         return
-    for node in nodes:
-        yield from _node(node)
-    yield from _twins(nodes)
-    if any(node.state == "offline" for node in nodes):
+    yield from node_checks.checks(found.nodes)
+    if any(one.node.state == "offline" for one in found.nodes):
         yield from _tailscale()
+    if any(farm.GROUP in one.node.groups for one in found.nodes):
+        yield from _farm(found.inventory)
 
 
-def _node(node: Node) -> Iterator[Check]:
-    if node.cause is not None:
-        yield Check(node.name, "fail", node.cause["message"], node.cause["fix"])
-        return
-    yield Check(node.name, "ok", f"{node.known('os')} {node.known('arch')}, answered in {node.latency_ms or 0:.0f} ms")
-    version = node.load("python")
-    if version is None:
-        yield Check(
-            node.name, "warn", "no python3: `status` works, jobs do not", f"ssh {node.name} sudo apt install python3"
-        )
-    elif _version(version) < OLDEST_NODE_PYTHON:
-        yield Check(node.name, "warn", f"python3 is {version}; jobs need 3.8", f"ssh {node.name} python3 -V")
-    if "git" not in (node.load("capabilities") or ()):
-        fix = f"ssh {node.name} sudo apt install git"
-        yield Check(node.name, "warn", "no git: nothing in a mirror there can ask for its version", fix)
-    if (node.load("disk_percent") or 0) >= 95:
-        yield Check(
-            node.name, "warn", f"its disk is {node.load('disk_percent'):.0f}% full", f"toft exec {node.name} df -h"
-        )
-    for key in ("os", "arch"):
-        declared, probed = node.declared.get(key), node.load(key)
-        if declared and probed and declared != probed:
-            yield Check(
-                node.name, "warn", f"the inventory says {key} {declared}, the node {probed}", f"toft_{key}: {probed}"
-            )
-
-
-def _twins(nodes: Iterable[Node]) -> Iterator[Check]:
-    """One machine under two names would get twice the work."""
-    names = defaultdict(list)
-    for node in nodes:
-        if node.load("machine_id"):
-            names[node.load("machine_id")].append(node.name)
-    for same in names.values():
-        if len(same) > 1:
-            found = f"{', '.join(same)} have the same machine id: one machine listed twice, or a cloned disk"
-            yield Check(same[0], "warn", found, "systemd-machine-id-setup, if it is a clone")
+def _farm(inventory: Listed) -> Iterator[Check]:
+    """The same as `toft farm doctor`, from the examination's own word on the inventory."""
+    try:
+        found = farm_doctor.looked(farm.plan(inventory), SCHEDULER_S)
+    except Failure as failure:
+        found = [Check("scheduler", "fail", failure.message, failure.hint)]
+    for check in found:
+        yield replace(check, subject=f"farm {check.subject}")
+    yield Check("farm", "ok", f"whether compiles are distributed: {farm_doctor.COMPILE} tries it")
 
 
 def _tailscale() -> Iterator[Check]:
@@ -174,7 +133,3 @@ def _tailscale() -> Iterator[Check]:
     told = subprocess.run(["tailscale", "status", "--json"], capture_output=True, text=True, check=False)
     up = told.returncode == 0 and '"BackendState": "Running"' in told.stdout
     yield Check("tailscale", "ok" if up else "fail", "running" if up else "not running", "" if up else "tailscale up")
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(".")[:2] if part.isdigit())

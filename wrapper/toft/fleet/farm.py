@@ -24,6 +24,11 @@ GROUP, SCHEDULERS = "icecream", "farm_scheduler"
 PORT = 8765
 ENVS = "/opt/icecc-envs"
 PATIENCE_S = 10.0
+VARIABLES = (
+    *("toft_farm_scheduler", "toft_farm_port", "toft_farm_envs", "icecream_port", "icecream_remote"),
+    *("ansible_host", "ansible_connection"),
+)
+"""What `plan` looks at."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,15 @@ def _checked(node: str, host: str, port: object) -> Place:
     return Place(node, host, int(str(port)))
 
 
-def seen(place: Place | None) -> Farm:
+def heard(place: Place | None, patience_s: float = PATIENCE_S) -> Farm | Failure:
+    """The same, with its failure as a value."""
+    try:
+        return seen(place, patience_s)
+    except Failure as failure:
+        return failure
+
+
+def seen(place: Place | None, patience_s: float = PATIENCE_S) -> Farm:
     """What the scheduler says; Failure, with exit code 125, if there is none or it does not answer."""
     if place is None:
         hint = f"toft farm status --scheduler HOST, or name the node in a group {SCHEDULERS} of the inventory"
@@ -94,11 +107,11 @@ def seen(place: Place | None) -> Farm:
     who = f" --limit {place.node}" if place.node else ""
     fix = f"toft provision icecream{who}"
     try:
-        return parse(ask(place.host, place.port, PATIENCE_S))
+        return parse(ask(place.host, place.port, patience_s))
     except BadAnswer as error:
         raise Failure(f"{where}: {error.why}", fix, NOT_STARTED, place.node) from error
     except TimeoutError as error:
-        message = f"the scheduler at {where} does not answer within {PATIENCE_S:g} s; is this machine on its network?"
+        message = f"the scheduler at {where} does not answer within {patience_s:g} s; is this machine on its network?"
         raise Failure(message, f"toft status {place.node}" if place.node else fix, NOT_STARTED, place.node) from error
     except OSError as error:
         why = error.strerror or str(error)

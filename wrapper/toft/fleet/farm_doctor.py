@@ -6,13 +6,24 @@ from collections.abc import Iterator
 
 from ansible_collections.toft.fleet.plugins.plugin_utils.icecream import Farm, Node
 
-from toft.fleet.doctor import Check
+from toft.fleet import farm_compile
+from toft.fleet.check import Check
 from toft.fleet.failures import Failure
-from toft.fleet.farm import GROUP, Plan
-from toft.fleet.farm_client import Client
+from toft.fleet.farm import GROUP, PATIENCE_S, Plan, heard
+from toft.fleet.farm_client import Client, client
 
 FULL = 1000
 """The load at which a node is given nothing."""
+
+
+COMPILE = "toft farm doctor --compile"
+
+
+def looked(plan: Plan, patience_s: float = PATIENCE_S, *, compiles: bool = False) -> list[Check]:
+    """The scheduler asked, this machine looked at; with `compiles` tried out as well."""
+    farm, here = heard(plan.place, patience_s), client(plan.envs)
+    tried = farm_compile.checks(plan, farm, here) if compiles else []
+    return [*checks(plan, farm, here), *tried]
 
 
 def checks(plan: Plan, farm: Farm | Failure, client: Client) -> list[Check]:

@@ -95,6 +95,7 @@ class Node:
             "signal": self._signal,
             "remove": self._remove,
             "list": self._list,
+            "look": self._look,
         }
         if verb not in verbs:
             raise jobs.Refused("bad_request", "no such verb: %r" % (verb,))
@@ -134,6 +135,11 @@ class Node:
             "time": jobs.stamp(time.time()),
             "jobs": self._jobs().root,
         }
+
+    def _look(self, request: Dict[str, Any]) -> Answer:
+        from ansible_collections.toft.fleet.plugins.module_utils.look import look
+
+        return {"found": look(request, self._env)}
 
     def _start(self, request: Dict[str, Any]) -> Answer:
         from ansible_collections.toft.fleet.plugins.module_utils import orders

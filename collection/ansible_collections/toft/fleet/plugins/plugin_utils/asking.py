@@ -1,12 +1,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""One question to the node program, and its answer: a session, a request, the first frame back."""
+"""Questions to the node program, and its answers: a session, requests, the frames back."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.toft.fleet.plugins.plugin_utils import exchange, program
@@ -19,16 +19,24 @@ MOST = 16 << 20
 
 def ask(transport: Transport, request: Mapping[str, Any], *, deadline: float) -> dict[str, Any] | Cause:
     """`deadline` is a time.monotonic(). A node program's refusal is an answer too: {ok: false, error}."""
+    answers = ask_in_turn(transport, [request], deadline=deadline)
+    return answers if isinstance(answers, Cause) else answers[0]
+
+
+def ask_in_turn(
+    transport: Transport, requests: Sequence[Mapping[str, Any]], *, deadline: float
+) -> list[dict[str, Any]] | Cause:
+    """Several questions in one session; the answers in their order, at least one of them."""
     done = exchange.run(
         transport,
         boot(transport),
-        program.request_bytes(dict(request)),
+        program.request_bytes(*map(dict, requests)),
         deadline=deadline,
         max_output=MOST,
     )
     if isinstance(done, Cause):
         return done
-    return _answer(transport, done)
+    return _answers(transport, done)
 
 
 def boot(transport: Transport) -> str:
@@ -50,10 +58,6 @@ def silence(transport: Transport, exit_code: int, stderr: bytes) -> Cause:
     return cause("no_python", transport) if exit_code == 127 else cause("protocol", transport, detail=words)
 
 
-def _answer(transport: Transport, done: exchange.Completed) -> dict[str, Any] | Cause:
-    reader = program.Reader()
-    for kind, payload in reader.feed(done.stdout):
-        if kind == b"A":
-            answer: dict[str, Any] = json.loads(payload)
-            return answer
-    return silence(transport, done.exit_code, done.stderr)
+def _answers(transport: Transport, done: exchange.Completed) -> list[dict[str, Any]] | Cause:
+    answers = [json.loads(payload) for kind, payload in program.Reader().feed(done.stdout) if kind == b"A"]
+    return answers or silence(transport, done.exit_code, done.stderr)

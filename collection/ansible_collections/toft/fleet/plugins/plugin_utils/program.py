@@ -59,6 +59,7 @@ MODULES = {
     "cancel": ("intake",),
     "remove": ("intake",),
     "list": ("intake",),
+    "look": ("look",),
 }
 
 # One line, for `python -c`, inside double quotes inside single quotes: it has neither kind of quote, no

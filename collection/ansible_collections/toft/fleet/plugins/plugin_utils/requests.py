@@ -37,6 +37,7 @@ class Asked:
     policy: dict[str, Any] = field(default_factory=dict)
     job: dict[str, Any] = field(default_factory=dict)
     sync: dict[str, Any] = field(default_factory=dict)
+    inventory: dict[str, list[str]] = field(default_factory=dict)
     here: str | None = None
     interval: float = 0.2
     connect_timeout: float = 5.0

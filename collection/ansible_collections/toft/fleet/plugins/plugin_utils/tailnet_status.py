@@ -36,10 +36,10 @@ FIXES: Mapping[str, str] = {
 
 
 class BadStatus(Exception):
-    """There is no list of machines; `fix` is what to type or do."""
+    """There is no list of machines; `fix` is what to type or do; `state` how Tailscale is, where it said so."""
 
-    def __init__(self, why: str, fix: str) -> None:
-        self.why, self.fix = why, fix
+    def __init__(self, why: str, fix: str, state: str = "") -> None:
+        self.why, self.fix, self.state = why, fix, state
         super().__init__(f"{why}; try: {fix}")
 
 
@@ -143,7 +143,7 @@ def _document(text: str) -> Mapping[str, Any]:
     state = data.get("BackendState", "Running")
     if state != "Running":
         word = state if isinstance(state, str) and WORD.match(state) else "in an unknown state"
-        raise BadStatus(f"Tailscale is not running here ({word})", FIXES.get(word, "tailscale up"))
+        raise BadStatus(f"Tailscale is not running here ({word})", FIXES.get(word, "tailscale up"), word)
     return data
 
 
