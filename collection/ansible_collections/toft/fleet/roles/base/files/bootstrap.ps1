@@ -117,7 +117,7 @@ function Assert-Windows {
     if (-not (Get-CimInstance -ClassName Win32_ComputerSystem).HypervisorPresent) {
         $processor = Get-CimInstance -ClassName Win32_Processor | Select-Object -First 1
         if (-not $processor.VirtualizationFirmwareEnabled) {
-            Exit-With 'Virtualization is off, and WSL 2 needs it.' 'shutdown /r /fw /t 0, and there turn on VT-x, AMD-V or SVM'
+            Exit-With 'Virtualization is off.' 'shutdown /r /fw /t 0, and turn on VT-x, AMD-V or SVM'
         }
     }
     if (-not (Get-Command -Name wsl.exe -CommandType Application -ErrorAction SilentlyContinue)) {
@@ -128,7 +128,8 @@ function Assert-Windows {
 
 function Assert-Parameter {
     if ($User -cnotmatch $UserPattern -or $User -eq 'root') {
-        Exit-With "'$User' cannot be the user that the fleet is managed as." '-User NAME, of a-z, 0-9, _ and -, not root'
+        Exit-With "'$User' cannot be the user that the fleet is managed as." `
+            '-User NAME, of a-z, 0-9, _ and -, and not root'
     }
     if ($Distribution -cnotmatch $DistributionPattern) {
         Exit-With "'$Distribution' is no name of a distribution." '-Distribution with a name from: wsl --list --online'
@@ -191,7 +192,7 @@ function Invoke-Script {
     param([string] $Script, [string[]] $Words)
     $missing = @(Invoke-Inside (@('sh', "./$Script", 'look') + $Words) | Where-Object { $_ -like 'bring: *' })
     if ($LASTEXITCODE -ne 0) {
-        Exit-With "$Script could not look inside $Distribution." "wsl --distribution $Distribution, and see what it says"
+        Exit-With "$Script could not look inside $Distribution." "wsl --distribution $Distribution; what does it say?"
     }
     $what = ($missing -replace '^bring: ', '') -join ', '
     if (-not $what) { $what = "all that $Script brings" }
@@ -298,8 +299,8 @@ function Install-WindowsOpenSsh {
 }
 
 function Assert-Answer {
-    foreach ($attempt in 1..30) {
-        if (Test-NetConnection -ComputerName localhost -Port $SshPort -InformationLevel Quiet -WarningAction SilentlyContinue) {
+    for ($attempt = 1; $attempt -le 30; $attempt++) {
+        if (Test-NetConnection -ComputerName localhost -Port $SshPort -InformationLevel Quiet) {
             Write-Host "Done. In the inventory, with the address of this machine:"
             Write-Host "  ${env:COMPUTERNAME}: {ansible_host: ADDRESS, ansible_port: $SshPort, ansible_user: $User}"
             return
