@@ -31,5 +31,10 @@ awk -v section="$2" -v key="$3" -v value="$4" '
             print key "=" value end
         }
     }' "$file"
+case $? in
+0) ;;
 # Nothing to set: to the byte as it is, whether its last line ends or not.
-if [ $? = 3 ]; then cat "$file"; fi
+3) cat "$file" ;;
+# Whoever writes what this prints must not write half of it.
+*) exit 1 ;;
+esac

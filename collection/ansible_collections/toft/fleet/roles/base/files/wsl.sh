@@ -54,11 +54,12 @@ fi
 cat "$here/wsl_hold.sh" >"$new"
 have /usr/local/libexec/toft-hold 0755 "what keeps WSL running"
 
-starts() {
-    if ! systemctl is-enabled --quiet "$1" 2>/dev/null && missing "the start of $1"; then systemctl --quiet enable "$1"; fi
+# Called with UNIT WHAT.
+start() {
+    if ! systemctl is-enabled --quiet "$1" 2>/dev/null && missing "the start of $2"; then systemctl --quiet enable "$1"; fi
 }
 
 if [ -e /lib/systemd/system/ssh.service ]; then ssh=ssh; else ssh=sshd; fi
 # Where a socket waits for connections in sshd's stead, it is that which starts.
-if ! systemctl is-enabled --quiet ssh.socket 2>/dev/null; then starts $ssh.service; fi
-if [ "$mtu" != 0 ]; then starts toft-mtu.service; fi
+if ! systemctl is-enabled --quiet ssh.socket 2>/dev/null; then start $ssh.service sshd; fi
+if [ "$mtu" != 0 ]; then start toft-mtu.service "what sets the MTU"; fi
