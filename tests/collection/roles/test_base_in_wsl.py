@@ -2,7 +2,8 @@
 stand for a root, with a `systemctl` that records what it was asked and does what the unit would to the interface. That
 the unit itself does it with a real systemd, the scenario base shows.
 
-Each scene is a play with a host of its own name; all are played by one run of Ansible, and those of check mode by another.
+Each scene is a play with a host of its own name; all are played by one run of Ansible, those of check mode by
+another.
 """
 
 from __future__ import annotations
@@ -219,7 +220,8 @@ def test_the_second_time_changes_nothing(told: Told) -> None:
 
 
 def test_what_windows_set_anew_is_found_and_put_right(told: Told) -> None:
-    assert told.failed["found"] and "has not the MTU 1500" in told.said["found"]
+    assert told.failed["found"]
+    assert "has not the MTU 1500" in told.said["found"]
     assert (told.failed["repaired"], told.changed["repaired"]) == (False, 1)
     assert told.asked("repaired") == ["daemon-reload", "restart toft-mtu.service"]
     assert (told.place / "kept/net/eth0/mtu").read_text() == "1500\n"
@@ -242,12 +244,14 @@ def test_without_systemd_it_is_turned_on_and_said(told: Told) -> None:
 
 
 def test_the_first_wsl_is_refused(told: Told) -> None:
-    assert told.failed["wsl_1"] and "wsl --set-version NAME 2" in told.said["wsl_1"]
+    assert told.failed["wsl_1"]
+    assert "wsl --set-version NAME 2" in told.said["wsl_1"]
     assert not (told.place / "wsl_1/wsl.conf").exists()
 
 
 def test_an_interface_that_is_not_there_is_named(told: Told) -> None:
-    assert told.failed["no_eth7"] and "has no interface eth7" in told.said["no_eth7"]
+    assert told.failed["no_eth7"]
+    assert "has no interface eth7" in told.said["no_eth7"]
 
 
 @pytest.mark.parametrize("name", KERNELS)

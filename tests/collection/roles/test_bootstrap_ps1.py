@@ -2,8 +2,8 @@
 
 What is shown: it parses, in what Windows PowerShell 5.1 knows; it calls no command and gives none a parameter that
 cases/powershell.json does not have from Microsoft's reference; and whatever changes something stands in a block of
-Invoke-Step, which asks ShouldProcess, so -WhatIf changes nothing and what is there is left alone. What is not shown: that
-Windows does what it is asked for. Each check is also seen to find its fault, in a copy that has one.
+Invoke-Step, which asks ShouldProcess, so -WhatIf changes nothing and what is there is left alone. What is not shown:
+that Windows does what it is asked for. Each check is also seen to find its fault, in a copy that has one.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def words(node: Node) -> str:
 
 
 def name_of(command: Node) -> str:
-    return next(words(child) for child in command.children if child.type.startswith(("command_name", "path_command_name")))
+    return next(
+        words(child) for child in command.children if child.type.startswith(("command_name", "path_command_name"))
+    )
 
 
 def commands(root: Node) -> list[Node]:
@@ -66,7 +68,9 @@ def parameters(command: Node) -> list[str]:
 
 def of_5_1(source: str) -> list[str]:
     """Where it is none of Windows PowerShell 5.1; that reads a file without a mark as the code page of the machine."""
-    faults = [f"line {node.start_point.row + 1}" for node in below(parse(source)) if node.type == "ERROR" or node.is_missing]
+    faults = [
+        f"line {node.start_point.row + 1}" for node in below(parse(source)) if node.type == "ERROR" or node.is_missing
+    ]
     chains = [words(node) for node in below(parse(source)) if node.type == "pipeline_chain_tail"]
     return faults + chains + re.findall(r"[^\x00-\x7f]|\r", source)
 
@@ -100,7 +104,7 @@ def looks(command: Node) -> bool:
 
 
 def unasked(source: str) -> list[str]:
-    """What changes something whether or not it should. Functions that only carry words to wsl.exe are judged by those."""
+    """What changes something whether or not it should. Functions that carry words to wsl.exe are judged by the words."""
     root = parse(source)
     carriers = [node for name, node in functions(root).items() if name in WSL]
     faults = []
@@ -149,8 +153,10 @@ def test_a_fault_would_be_found(check: Any, old: str, new: str) -> None:
 def test_a_step_asks_before_it_does() -> None:
     step = words(functions(parse(SOURCE))["Invoke-Step"])
     asked, done = step.index("elseif ($Bootstrap.ShouldProcess($Target, $Action))"), step.index("& $Do")
-    assert asked < done and step.count("& $Do") == SOURCE.count("& $Do") == 1
-    assert "$Bootstrap = $PSCmdlet\n" in SOURCE and "SupportsShouldProcess = $true" in SOURCE
+    assert asked < done
+    assert step.count("& $Do") == SOURCE.count("& $Do") == 1
+    assert "$Bootstrap = $PSCmdlet\n" in SOURCE
+    assert "SupportsShouldProcess = $true" in SOURCE
 
 
 def test_linux_is_given_an_argv_and_no_shell_reads_it() -> None:
@@ -168,7 +174,8 @@ def test_what_it_needs_lies_beside_it() -> None:
     assert [name for name in named if not (FILES / name).is_file()] == []
     assert {"bootstrap.sh", "wsl.sh"} == set(re.findall(r"Invoke-Script '([^']+)'", SOURCE)) <= set(named)
     needed = set(re.findall(r"\$here/([\w.-]+)", (FILES / "wsl.sh").read_text()))
-    assert needed and needed <= set(named)
+    assert needed
+    assert needed <= set(named)
 
 
 @pytest.mark.parametrize(("name", "cases"), [("UserPattern", "users"), ("KeyPattern", "keys")])

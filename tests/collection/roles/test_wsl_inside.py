@@ -1,6 +1,5 @@
-"""What bootstrap.ps1 has done inside a distribution of WSL: the scripts that it runs there, run here, with stand-ins for
-what only WSL has (`wslpath`, `wslinfo`, `netsh.exe`) and for what would change this machine (`apt-get`, `systemctl`).
-Each says what it was asked. `wsl.sh` runs where /etc, /usr/local and what tells whether sshd and systemd are there are
+"""What bootstrap.ps1 has done inside a distribution of WSL: the scripts that it runs there, run here. Stand-ins are what
+only WSL has (`wslpath`, `wslinfo`, `netsh.exe`) and what would change this machine (`apt-get`, `systemctl`). Each says what it was asked. `wsl.sh` runs where /etc, /usr/local and what tells whether sshd and systemd are there are
 directories of the test."""
 
 from __future__ import annotations
@@ -21,7 +20,8 @@ SAYS = '#!/bin/sh\n{ printf "%s" "${0##*/}"; printf " [%s]" "$@"; echo; } >>"$RO
 STANDS_IN = {
     "apt-get": """for word; do case $word in
         openssh-server) printf '#!/bin/sh\\n' >/usr/sbin/sshd; chmod +x /usr/sbin/sshd
-            mkdir /usr/lib/systemd/system; touch /usr/lib/systemd/system/ssh.service; echo ssh.service >>"$ROOM/enabled" ;;
+            mkdir /usr/lib/systemd/system; touch /usr/lib/systemd/system/ssh.service
+            echo ssh.service >>"$ROOM/enabled" ;;
         systemd-sysv) printf '#!/bin/sh\\n' >/usr/lib/systemd/systemd; chmod +x /usr/lib/systemd/systemd ;;
     esac; done""",
     "systemctl": """case $1 in
