@@ -104,7 +104,7 @@ def looks(command: Node) -> bool:
 
 
 def unasked(source: str) -> list[str]:
-    """What changes something whether or not it should. Functions that carry words to wsl.exe are judged by the words."""
+    """What changes something, asked or not. Functions that carry words to wsl.exe are judged by the words."""
     root = parse(source)
     carriers = [node for name, node in functions(root).items() if name in WSL]
     faults = []

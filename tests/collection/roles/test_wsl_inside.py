@@ -1,5 +1,6 @@
-"""What bootstrap.ps1 has done inside a distribution of WSL: the scripts that it runs there, run here. Stand-ins are what
-only WSL has (`wslpath`, `wslinfo`, `netsh.exe`) and what would change this machine (`apt-get`, `systemctl`). Each says what it was asked. `wsl.sh` runs where /etc, /usr/local and what tells whether sshd and systemd are there are
+"""What bootstrap.ps1 has done inside a distribution of WSL: the scripts that it runs there, run here. Stand-ins, which
+record what they were asked, are what only WSL has (`wslpath`, `wslinfo`, `netsh.exe`) and what would change the machine
+(`apt-get`, `systemctl`). `wsl.sh` runs where /etc, /usr/local and what tells whether sshd and systemd are there are
 directories of the test."""
 
 from __future__ import annotations
