@@ -31,6 +31,7 @@ STANDS_IN = {
     esac""",
     "wslpath": 'echo "$ROOM/home/${2##*/}"',
     "wslinfo": 'cat "$ROOM/mode" 2>/dev/null',
+    "uname": 'cat "$ROOM/kernel"',
     "ip": "echo '2: eth0    inet 172.29.16.5/20 brd 172.29.31.255 scope global eth0\\       valid_lft forever'",
     "netsh.exe": 'exit "$(cat "$ROOM/netsh" 2>/dev/null || echo 0)"',
     "sleep": "",
@@ -50,6 +51,7 @@ class Inside:
         for name in ("bin", "home", *HIDDEN):
             (room / name).mkdir()
         (room / "enabled").touch()
+        (room / "kernel").write_text("5.15.167.4-microsoft-standard-WSL2\n")
         # Debian's is a link by way of /etc.
         (room / "bin/awk").symlink_to(Path(shutil.which("awk") or "/usr/bin/awk").resolve())
         for name, does in STANDS_IN.items():
@@ -67,7 +69,8 @@ class Inside:
         script = f'set -e; {binds}; exec sh "$@"'
         words = [str(FILES / "wsl.sh"), mode, port, mtu, settings]
         done = self.run(*APART, "sh", "-c", script, "sh", *words)
-        assert (done.returncode, done.stderr) == (0, "")
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
         return [line.removeprefix("bring: ") for line in done.stdout.splitlines()]
 
     def asked(self, program: str) -> list[str]:
@@ -103,6 +106,13 @@ def test_what_cannot_be_set_is_not_printed(inside: Inside) -> None:
     argv = [sh, str(FILES / "ini_set.sh"), str(inside.room / "file"), "boot", "systemd", "true"]
     done = subprocess.run(argv, env={"PATH": f"{inside.room}/bin"}, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (1, "")
+
+
+def test_the_first_wsl_is_refused(inside: Inside) -> None:
+    (inside.room / "kernel").write_text("4.4.0-19041-Microsoft\n")
+    done = inside.run("sh", str(FILES / "wsl.sh"), "look", "22", "1500", "-")
+    assert done.returncode == 1
+    assert "wsl --set-version NAME 2" in done.stderr
 
 
 @pytest.mark.skipif(not apart(), reason="no mount namespace of its own is to be had here (unshare)")

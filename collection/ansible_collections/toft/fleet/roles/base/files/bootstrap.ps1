@@ -60,6 +60,7 @@ $DistributionPattern = '^[A-Za-z0-9][A-Za-z0-9._-]*$'
 $Files = 'bootstrap.sh', 'wsl.sh', 'ini_set.sh', 'wsl_hold.sh', 'toft-mtu.service'
 $TaskName = "toft-$Distribution"
 $RuleName = 'toft-ssh'
+$Registered = 'HKCU:\Software\Microsoft\Windows\CurrentVersion\Lxss\*'
 # That of all of WSL, for the firewall of Hyper-V.
 $WslCreator = '{40E0AC32-46A5-438A-A0B2-2B479E8F2E90}'
 
@@ -166,24 +167,22 @@ function Get-PublicKey {
     return $key -replace '["\\]', '_'
 }
 
+# wsl.exe waits for a key where there is no WSL yet, and lists in the language of Windows.
 function Test-Distribution {
-    return @(Invoke-Wsl '--list', '--quiet' | ForEach-Object { $_.Trim() }) -contains $Distribution
+    $known = Get-ItemProperty -Path $Registered -Name DistributionName -ErrorAction SilentlyContinue
+    return @($known | ForEach-Object { $_.DistributionName }) -contains $Distribution
 }
 
 function Install-Distribution {
     Invoke-Step 'WSL' "the distribution $Distribution" (Test-Distribution) {
-        Invoke-Wsl '--install', '--distribution', $Distribution, '--no-launch'
+        Invoke-Wsl '--install', '--no-launch', '-d', $Distribution
         if ($LASTEXITCODE -ne 0) {
             Exit-With "wsl --install ended with $LASTEXITCODE." 'wsl --update; is the name in wsl --list --online?'
         }
     }
-    if (Test-Distribution) {
-        $line = '^\*?\s*' + [regex]::Escape($Distribution) + '\s.*\s1\s*$'
-        if (Invoke-Wsl '--list', '--verbose' | Where-Object { $_ -match $line }) {
-            Exit-With "$Distribution is WSL 1." "wsl --set-version $Distribution 2"
-        }
-    } elseif (-not $WhatIfPreference) {
-        Exit-With "$Distribution is there after the next start of Windows." 'Restart-Computer, and run this again'
+    if (-not (Test-Distribution) -and -not $WhatIfPreference) {
+        Exit-With "$Distribution is not there before the next start of Windows." `
+            "Restart-Computer, and run this again; if it is the same then, start $Distribution once from the Start menu"
     }
 }
 

@@ -9,6 +9,12 @@ here=$(cd "$(dirname "$0")" && pwd)
 new=$(mktemp)
 trap 'rm -f "$new"' EXIT
 
+case $(uname -r) in
+*-Microsoft)
+    echo "this is WSL 1, which has no systemd. Fix: in PowerShell, wsl --list --verbose, then wsl --set-version NAME 2" >&2
+    exit 1 ;;
+esac
+
 missing() { echo "bring: $1" && [ "$mode" = "do" ]; }
 
 install() {
