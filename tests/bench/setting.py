@@ -26,9 +26,9 @@ class Report:
         sys.stdout.flush()
 
     @contextlib.contextmanager
-    def lab(self, nodes: int, *, nat: bool = False) -> Iterator[tuple[Lab, Toft]]:
-        """Hosts under systemd, masters open and login environments known; `nat` if they install packages."""
-        standing = Lab.up(system_names(nodes), sshd_defaults=False, nat=nat)
+    def lab(self, nodes: int) -> Iterator[tuple[Lab, Toft]]:
+        """Hosts under systemd, masters open and login environments known."""
+        standing = Lab.up(system_names(nodes), sshd_defaults=False)
         try:
             with tempfile.TemporaryDirectory() as home:
                 toft = Toft(Path(home), standing.inventory)
