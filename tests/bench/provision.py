@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import toft.engine.provisioning
-from toft.engine.runner import collections_path
+from toft.engine.runner import NO_CONFIGURATION, collections_path
 
 from tests.bench.setting import Report
 from tests.command import Toft
@@ -35,7 +35,7 @@ def run(report: Report) -> None:
         toft.inventory = _inventory(toft.home / "inventory", lab)
         play = _player(toft.home, toft.inventory)
         ways: dict[str, Callable[[], object]] = {
-            "ansible-playbook": lambda: play("/dev/null"),
+            "ansible-playbook": lambda: play(str(NO_CONFIGURATION)),
             "ansible-playbook, the collection's settings": lambda: play(str(OURS)),
             "toft provision": lambda: _provision(toft),
         }
