@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 import toft.engine.provisioning
 from toft.engine.runner import NO_CONFIGURATION, collections_path
 
+from tests.bench.figures import Spread, told
 from tests.bench.setting import Report
 from tests.command import Toft
 from tests.lab.laboratory import Lab
@@ -90,9 +90,6 @@ def _seconds(act: Callable[[], object]) -> float:
 
 def _told(figures: Mapping[str, list[float]]) -> str:
     """Each way's median and range, and its ratio to the first way."""
-    base = statistics.median(next(iter(figures.values())))
-    return "; ".join(
-        f"{way} {statistics.median(taken):.1f} s ({min(taken):.1f}-{max(taken):.1f}), "
-        f"{statistics.median(taken) / base:.2f}"
-        for way, taken in figures.items()
-    )
+    spreads = {way: Spread.of(taken) for way, taken in figures.items()}
+    base = next(iter(spreads.values())).median
+    return "; ".join(f"{way} {told(spread)}, {spread.median / base:.2f}" for way, spread in spreads.items())
