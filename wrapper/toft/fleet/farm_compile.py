@@ -29,6 +29,7 @@ AT_ONCE = 8
 LONGEST_S = 90.0
 """The first compile on a node waits until the whole toolchain is there."""
 LOOK_EVERY_S, LOOK_S = 0.2, 3.0
+LOOP = "for (int i = 1; i < 64; i++) a[i] += a[i - 1] * (i % 7) ^ a[(i * 3) & 63];"
 FUNCTIONS = 20
 """So that a compile takes about a second: long enough to be seen in the scheduler's list."""
 
@@ -157,6 +158,3 @@ def _try(node: Node, source: Path, client: Client, clock: Callable[[], float] = 
     except subprocess.TimeoutExpired:
         said = f"it could not be compiled within {LONGEST_S:g} s"
     return Tried(node, target.is_file(), said, clock() - begun)
-
-
-LOOP = "for (int i = 1; i < 64; i++) a[i] += a[i - 1] * (i % 7) ^ a[(i * 3) & 63];"

@@ -14,8 +14,6 @@ from toft.fleet.farm_client import Client, client
 
 FULL = 1000
 """The load at which a node is given nothing."""
-
-
 COMPILE = "toft farm doctor --compile"
 
 
