@@ -71,6 +71,13 @@ def test_jobs(change: dict[str, Any], verdict: str, says: str, fix: str) -> None
     assert says in check.found
 
 
+@pytest.mark.parametrize(("version", "warned"), [("3.7.3", True), ("3.8.0", False), ("3.11.2", False), (None, False)])
+def test_a_python_that_is_too_old_for_jobs(version: str | None, warned: bool) -> None:
+    told = [check for check in checks([Examined(node(python=version), TRIAL, {})]) if check.verdict == "warn"]
+    expected = [Check("n1", "warn", f"python3 is {version}; jobs need 3.8", "ssh n1 python3 -V")]
+    assert told == (expected if warned else [])
+
+
 SHOW = "ssh n1 systemctl status toft-agent"
 AGENTS: list[tuple[dict[str, Any], str, str, str]] = [
     ({"error": "refused"}, "fail", "does not answer: nobody listens", SHOW),

@@ -21,6 +21,7 @@ from toft.fleet.nodes import Node
 
 TAILNETS = tuple(map(ipaddress.ip_network, ("100.64.0.0/10", "fd7a:115c:a1e0::/48")))
 """Where every tailnet has its addresses, headscale's too."""
+OLDEST_PYTHON = (3, 8)
 SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9@_.-]{0,63}")
 FALLBACK = "fallback: "
 """A node's word for a login shell that did not come to its end, or not in time."""
@@ -43,6 +44,9 @@ def _node(node: Node) -> Iterator[Check]:
         yield Check(node.name, "fail", node.cause["message"], node.cause["fix"])
         return
     yield Check(node.name, "ok", f"{node.known('os')} {node.known('arch')}, answered in {node.latency_ms or 0:.0f} ms")
+    version = node.load("python")
+    if version is not None and _version(version) < OLDEST_PYTHON:
+        yield Check(node.name, "warn", f"python3 is {version}; jobs need 3.8", f"ssh {node.name} python3 -V")
     if "git" not in (node.load("capabilities") or ()):
         fix = f"ssh {node.name} sudo apt install git"
         yield Check(node.name, "warn", "no git: nothing in a mirror there can ask for its version", fix)
@@ -182,3 +186,7 @@ def _twins(nodes: Iterable[Node]) -> Iterator[Check]:
         if len(same) > 1:
             found = f"{', '.join(same)} have the same machine id: one machine listed twice, or a cloned disk"
             yield Check(same[0], "warn", found, "systemd-machine-id-setup, if it is a clone")
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
