@@ -14,7 +14,7 @@ from tests.bench.contest import Entry, hold
 from tests.bench.field import Field
 from tests.bench.meter import Cost
 from tests.bench.peers import Way
-from tests.bench.results import Results
+from tests.bench.results import FAN, Results
 
 BUDGETS = {(1, True): 15, (10, True): 25, (50, True): 40, (100, True): 80} | {
     (1, False): 12, (10, False): 25, (50, False): 60, (100, False): 120
@@ -42,7 +42,7 @@ def run(here: Field, results: Results) -> None:
                 entries.append(Entry("bare mux", bare.cost))
             hold(entries, budget, first_counts=not warm)
         for entry in entries:
-            results.row("fan-out", entry, count=count, warm=warm)
+            results.row(FAN, entry, count=count, warm=warm)
         if not warm or count == 100:
             here.close_masters()
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.bench.figures import seconds
-from tests.bench.results import Results
+from tests.bench.results import FAN, Results
 
-FAN = "fan-out"
 WARM = {"count": 100, "warm": True}
 COLD = {"count": 100, "warm": False}
 

@@ -12,7 +12,7 @@ from html import escape
 
 from tests.bench.figures import Spread
 from tests.bench.peers import WAYS
-from tests.bench.results import Results
+from tests.bench.results import FAN, Results
 
 Points = Mapping[int, Spread]
 
@@ -49,7 +49,7 @@ def svg(results: Results) -> str:
 def _lines(results: Results, warm: bool) -> dict[str, Points]:
     found: dict[str, Points] = {}
     for name in [*(way.name for way in WAYS), "bare mux"]:
-        points = {n: results.spread("wall", "fan-out", name, count=n, warm=warm) for n in SIZES}
+        points = {n: results.spread("wall", FAN, name, count=n, warm=warm) for n in SIZES}
         known = {n: spread for n, spread in points.items() if spread}
         if known:
             found[name] = known

@@ -1,7 +1,9 @@
 """Ten hosts provisioned by `toft provision`, and by ansible-playbook with its own defaults and with the collection's.
 
 The playbook is toft.fleet.storage, which installs no packages: what a mirror takes is no figure of ours. "first" is on
-hosts from which the role was taken away, "again" on hosts that are as they should be.
+hosts that have nothing of it, "again" on hosts that are as they should be. Both cores of this machine are all that
+these hosts have, and that a controller and ten machines share no processor is what a fleet is: "apart" is "first" on
+hosts that are 20 ms away and have a tenth of a core each, so that one core is left to the controller.
 """
 
 from __future__ import annotations
@@ -9,45 +11,103 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import toft.engine.provisioning
 from toft.engine.runner import NO_CONFIGURATION, collections_path
 
-from tests.bench.figures import Spread, told
-from tests.bench.setting import Report
-from tests.command import Toft
-from tests.lab.laboratory import Lab
+from tests.bench.contest import LEAST, Entry, hold
+from tests.bench.meter import Cost, Meter, Start
+from tests.bench.peers import BIN
+from tests.bench.results import Results
+from tests.lab.cgroup import Cgroup
+from tests.lab.host import Host
+from tests.lab.laboratory import Lab, system_names
 
 HOSTS = 10
-ROUNDS = 2
+SHARE, ROUND_TRIP_MS = 0.1, 20
+LIMIT_S = 900.0
 COLLECTIONS = Path(collections_path({})[0])
-OURS = COLLECTIONS / toft.engine.provisioning.SETTINGS
-ABSENT = json.dumps({"storage_state": "absent"})
+PLAYBOOK, ROLE = "toft.fleet.storage", "storage"
+CASES = ("first", "again", "apart")
+PLAIN, SET, OURS = "ansible-playbook", "ansible-playbook, the collection's settings", "toft provision"
+WAYS = (PLAIN, SET, OURS)
+MADE = "/etc/toft /usr/local/bin/toft-storage /home/fleet/agentic-system"
+"""What the role makes on these hosts."""
 
 
-def run(report: Report) -> None:
-    with report.lab(HOSTS) as (lab, toft):
-        toft.inventory = _inventory(toft.home / "inventory", lab)
-        play = _player(toft.home, toft.inventory)
-        ways: dict[str, Callable[[], object]] = {
-            "ansible-playbook": lambda: play(str(NO_CONFIGURATION)),
-            "ansible-playbook, the collection's settings": lambda: play(str(OURS)),
-            "toft provision": lambda: _provision(toft),
-        }
-        first: dict[str, list[float]] = {way: [] for way in ways}
-        again: dict[str, list[float]] = {way: [] for way in ways}
-        for number in range(ROUNDS):
-            for way in [*ways][number:] + [*ways][:number]:
-                play(str(OURS), f"--extra-vars={ABSENT}")
-                first[way].append(_seconds(ways[way]))
-                again[way].append(_seconds(ways[way]))
-        for case, figures in (("first", first), ("again", again)):
-            report(f"provision, {HOSTS} hosts, {case}", _told(figures))
+def run(results: Results) -> None:
+    lab = Lab.up(system_names(HOSTS), sshd_defaults=False)
+    meter = Meter(Cgroup(lab.claim.cgroup))
+    home = Path(tempfile.mkdtemp(prefix="tb-", dir="/tmp"))
+    try:
+        field = _Field(lab, meter, home, _inventory(home / "inventory", lab))
+        field.play(SET)  # what these programs are is in memory from now on
+        _contest(field, results, {"first": field.clear, "again": lambda: None})
+        lab.each(_set_apart)
+        _contest(field, results, {"apart": field.clear})
+    finally:
+        meter.end()
+        lab.down()
+        shutil.rmtree(home)
+
+
+@dataclass(frozen=True)
+class _Field:
+    lab: Lab
+    meter: Meter
+    home: Path
+    inventory: Path
+
+    def clear(self) -> None:
+        """Takes away what the role made, without Ansible."""
+        self.lab.each(lambda host: host.do(f"rm -rf {MADE}"))
+
+    def play(self, way: str) -> Cost:
+        cost = self.meter.cost(_group(way), self._start(way), cwd=self.home, limit=LIMIT_S)
+        if cost.status != 0:
+            raise RuntimeError(f"{way}: {cost.status}: {cost.output[-3000:].decode(errors='replace')}")
+        return cost
+
+    def _start(self, way: str) -> Start:
+        """Each way has a home of its own, and so ssh masters of its own."""
+        home = self.home / _group(way)
+        home.mkdir(exist_ok=True)
+        environment = {"PATH": os.environ["PATH"], "HOME": str(home), "LC_ALL": "C.UTF-8"}
+        if way == OURS:
+            return Start([str(BIN / "toft"), "-i", str(self.inventory), "provision", ROLE], environment)
+        config = NO_CONFIGURATION if way == PLAIN else COLLECTIONS / toft.engine.provisioning.SETTINGS
+        argv = [str(BIN / "ansible-playbook"), PLAYBOOK, "-i", str(self.inventory)]
+        places = {"ANSIBLE_CONFIG": str(config), "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS)}
+        return Start(argv, environment | places)
+
+
+def _group(way: str) -> str:
+    return f"w{WAYS.index(way)}"
+
+
+def _contest(field: _Field, results: Results, cases: dict[str, Callable[[], None]]) -> None:
+    entries = [(case, Entry(way, _going(field, way, before))) for case, before in cases.items() for way in WAYS]
+    hold([entry for _case, entry in entries], 0, first_counts=True, most=LEAST)
+    when = {"taken": results.machine["taken"], "load": results.machine["load before"]}
+    for case, entry in entries:
+        results.row("provision", entry, case=case, **when)
+
+
+def _going(field: _Field, way: str, before: Callable[[], None]) -> Callable[[], Cost]:
+    def go() -> Cost:
+        before()
+        return field.play(way)
+
+    return go
+
+
+def _set_apart(host: Host) -> None:
+    host.slow(SHARE)
+    host.delay(ROUND_TRIP_MS)
 
 
 def _inventory(directory: Path, lab: Lab) -> Path:
@@ -55,41 +115,5 @@ def _inventory(directory: Path, lab: Lab) -> Path:
     directory.mkdir()
     shutil.copy(lab.inventory, directory / "hosts.yml")
     group = {"hosts": dict.fromkeys(lab.hosts), "vars": {"storage_hot_free_gb": 0.1}}
-    (directory / "storage.yml").write_text(json.dumps({"storage": group}))
+    (directory / "storage.yml").write_text(json.dumps({ROLE: group}))
     return directory
-
-
-def _player(home: Path, inventory: Path) -> Callable[..., None]:
-    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"}
-
-    def play(config: str, *words: str) -> None:
-        program = Path(sys.executable).with_name("ansible-playbook")
-        argv = [str(program), "toft.fleet.storage", f"--inventory={inventory}", *words]
-        _call(argv, environment | {"ANSIBLE_CONFIG": config, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS)})
-
-    return play
-
-
-def _call(argv: list[str], environment: Mapping[str, str]) -> None:
-    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"{argv}: {done.stdout[-3000:]}{done.stderr[-3000:]}")
-
-
-def _provision(toft: Toft) -> None:
-    done = toft("provision", "storage", timeout=900)
-    if done.returncode != 0:
-        raise RuntimeError(f"{done.stdout!r}{done.stderr!r}")
-
-
-def _seconds(act: Callable[[], object]) -> float:
-    begun = time.monotonic()
-    act()
-    return time.monotonic() - begun
-
-
-def _told(figures: Mapping[str, list[float]]) -> str:
-    """Each way's median and range, and its ratio to the first way."""
-    spreads = {way: Spread.of(taken) for way, taken in figures.items()}
-    base = next(iter(spreads.values())).median
-    return "; ".join(f"{way} {told(spread)}, {spread.median / base:.2f}" for way, spread in spreads.items())

@@ -16,6 +16,9 @@ from typing import Any
 from tests.bench.contest import Entry
 from tests.bench.figures import Spread, told
 
+FAN = "fan-out"
+"""The bench that the first of the tables is about."""
+
 
 @dataclass
 class Results:
@@ -47,11 +50,12 @@ class Results:
         return None if row is None or what not in row else Spread(**row[what])
 
     def renewed(self, later: Results) -> Results:
-        """These, with what a later run has measured anew in its place."""
+        """These, with what a later run has measured anew in its place. The machine is that of the fan-out."""
         benches = {row["bench"] for row in later.rows}
+        machine = later.machine if FAN in benches or FAN not in {row["bench"] for row in self.rows} else self.machine
         rows = [row for row in self.rows if row["bench"] not in benches] + later.rows
         others = dict(self.others) | dict(later.others)
-        return Results(later.machine, rows, list(dict.fromkeys(self.notes + later.notes)), list(others.items()))
+        return Results(machine, rows, list(dict.fromkeys(self.notes + later.notes)), list(others.items()))
 
     def write(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +68,7 @@ class Results:
 
 
 def _named(key: str, value: object) -> str:
-    words = {"warm": "warm" if value else "cold", "count": f"{value} hosts"}
+    words = {"warm": "warm" if value else "cold", "count": f"{value} hosts", "case": str(value)}
     return words.get(key, f"{value} {key}")
 
 

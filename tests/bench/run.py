@@ -28,8 +28,8 @@ from tests.lab.machine import why_not
 
 AGAINST = ("compare", "starting", "stream", "overhead")
 """On one field of hosts."""
-ALONE = ("growth",)
-OWN = ("hook", "parallel", "sync", "provision")
+ALONE = ("growth", "provision")
+OWN = ("hook", "parallel", "sync")
 """toft by itself."""
 ROOT = Path(__file__).parents[2]
 KEPT = peers.BUILD / "results.json"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from tests.bench import provision
 from tests.bench.figures import Spread, seconds
 from tests.bench.goals import Goal, goals
 from tests.bench.peers import WAYS
-from tests.bench.results import Results
+from tests.bench.results import FAN, Results
 from tests.bench.starting import THROUGH_THE_ENGINE
 
 BEGIN, END = "<!-- bench: written by `make bench BENCH=--readme` -->", "<!-- bench: end -->"
@@ -19,7 +20,8 @@ PROGRAMS = ("ClusterShell", "pdsh", "pssh", "parallel", "pyinfra", "ansible-core
 
 def markdown(results: Results) -> str:
     found = goals(results)
-    return "\n\n".join([_where(results), _ways(results), _goals(found), *_notes(results, found)]) + "\n"
+    parts = [_where(results), _ways(results), _goals(found), *_provisioning(results), *_notes(results, found)]
+    return "\n\n".join(parts) + "\n"
 
 
 def _where(results: Results) -> str:
@@ -39,7 +41,7 @@ def _ways(results: Results) -> str:
 
 def _way(results: Results, name: str) -> list[str]:
     def cell(what: str, hosts: int, warm: bool, full: bool = False) -> str:
-        spread = results.spread(what, "fan-out", name, count=hosts, warm=warm)
+        spread = results.spread(what, FAN, name, count=hosts, warm=warm)
         return "-" if spread is None else _cell(spread, full)
 
     walls = [cell("wall", hosts, True, hosts == 100) for hosts in SIZES]
@@ -55,6 +57,22 @@ def _cell(spread: Spread, full: bool) -> str:
 def _goals(found: Sequence[Goal]) -> str:
     rows = [[g.what, g.beside, g.both, g.figure, g.at_most, g.verdict] for g in found]
     return _table(["warm, unless it says cold", "beside", "both", "ratio", "goal", ""], rows)
+
+
+def _provisioning(results: Results) -> Iterable[str]:
+    """Beside each figure its ratio to plain ansible-playbook."""
+    rows = [[way, *(_beside_plain(results, way, case) for case in provision.CASES)] for way in provision.WAYS]
+    taken = results.find("provision", provision.PLAIN)
+    if taken:
+        head = ["ten hosts, role storage", "first", "again", "first, hosts apart"]
+        apart = f"Apart: each host {provision.ROUND_TRIP_MS} ms away, with {provision.SHARE:g} of a core."
+        when = f"{taken['taken']}, load {taken['load']} before it"
+        yield f"{_table(head, rows)}\n\n{apart} {when}; ratios to the first line."
+
+
+def _beside_plain(results: Results, way: str, case: str) -> str:
+    spread, plain = (results.spread("wall", "provision", each, case=case) for each in (way, provision.PLAIN))
+    return f"{_cell(spread, True)}, {spread.median / plain.median:.2f}" if spread and plain else "-"
 
 
 def _notes(results: Results, found: Sequence[Goal]) -> Iterable[str]:

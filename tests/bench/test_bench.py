@@ -18,7 +18,7 @@ from ansible_collections.toft.fleet.plugins.plugin_utils import asking, exchange
 from ansible_collections.toft.fleet.plugins.plugin_utils.hostvars import from_vars
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
 
-from tests.bench import goals, peers, plot, table
+from tests.bench import goals, peers, plot, provision, table
 from tests.bench.contest import Entry, hold
 from tests.bench.figures import Spread, seconds
 from tests.bench.meter import Cost
@@ -45,6 +45,30 @@ def test_a_goal_is_a_ratio_that_is_reached_or_missed() -> None:
     processor = found["CPU here of `toft status`, 100 hosts", "clush"]
     assert (status.figure, status.verdict, processor.figure, processor.verdict) == ("0.60", "reached", "0.30", "missed")
     assert found["`toft --version`", "ssh -V"].verdict == "not measured"
+
+
+def test_provisioning_stands_beside_plain_ansible_playbook() -> None:
+    when = {"taken": "2026-01-02", "load": "0.1"}
+    plain, ours = (
+        [("provision", way, wall, 1.0, {"case": case, **when}) for case in provision.CASES]
+        for way, wall in ((provision.PLAIN, 80.0), (provision.OURS, 20.0))
+    )
+    text = table.markdown(made(*plain, *ours))
+    line = next(line for line in text.splitlines() if line.startswith(f"| {provision.OURS}"))
+    assert line.count("20, 0.25") == len(provision.CASES)
+    assert "2026-01-02, load 0.1 before it" in text
+
+
+def test_a_later_run_of_some_leaves_the_machine_of_the_others() -> None:
+    def on(taken: str, *benches: str) -> Results:
+        results = made(*[(bench, "toft status", 1.0, 1.0, {}) for bench in benches])
+        results.machine["taken"] = taken
+        return results
+
+    whole = on("monday", "fan-out", "provision")
+    assert whole.renewed(on("tuesday", "provision")).machine["taken"] == "monday"
+    assert whole.renewed(on("tuesday", "fan-out")).machine["taken"] == "tuesday"
+    assert on("monday", "start").renewed(on("tuesday", "provision")).machine["taken"] == "tuesday"
 
 
 def test_growth_is_a_slope_and_a_bend_in_it() -> None:
