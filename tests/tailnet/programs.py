@@ -1,7 +1,7 @@
-"""Real Tailscale for hosts of the lab, and a control server for it: built from one pinned Go module, kept in the cache.
+"""Real Tailscale for hosts of the lab, and a headscale for it: built from one pinned Go module, kept in the cache.
 
 `python -m tests.tailnet.programs` builds what is missing (minutes, once) and prints the directory:
-control, tailscale.tgz (as the vendor packs it) and tailscale.tgz.sha256.
+headscale, tailscale.tgz (as the vendor packs it) and tailscale.tgz.sha256.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from tests.go_module import GoModule, write_checksum
 
 
 def programs() -> Path:
-    built = {"control": ".", "tailscale": "tailscale.com/cmd/tailscale", "tailscaled": "tailscale.com/cmd/tailscaled"}
-    return GoModule("tailnet", Path(__file__).parent, built, _pack).built()
+    commands = {name: f"tailscale.com/cmd/{name}" for name in ("tailscale", "tailscaled")}
+    commands["headscale"] = "github.com/juanfont/headscale/cmd/headscale"
+    return GoModule("tailnet", Path(__file__).parent, commands, _pack).built()
 
 
 def _pack(place: Path) -> None:
