@@ -38,7 +38,7 @@ class Entry:
         return {"way": self.name, "runs": len(self.costs), **spreads}
 
 
-def hold(entries: Sequence[Entry], budget: float, *, first_counts: bool, most: int = MOST) -> None:
+def hold(entries: Sequence[Entry], budget: float, *, first_counts: bool, least: int = LEAST, most: int = MOST) -> None:
     """Runs the rounds. Without `first_counts` all that is not slow runs once before, so that it is warm."""
     end = time.monotonic() + budget
     if not first_counts:
@@ -50,7 +50,7 @@ def hold(entries: Sequence[Entry], budget: float, *, first_counts: bool, most: i
         for entry in _turned([e for e in entries if not e.slow or _takes_part(number)], number):
             _run(entry)
         took = time.monotonic() - begun
-        if number + 1 >= LEAST and time.monotonic() + took > end:
+        if number + 1 >= least and time.monotonic() + took > end:
             return
 
 

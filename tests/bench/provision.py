@@ -1,38 +1,36 @@
 """Ten hosts provisioned by `toft provision`, and by ansible-playbook with its own defaults and with the collection's.
 
 The playbook is toft.fleet.storage, which installs no packages: what a mirror takes is no figure of ours. "first" is on
-hosts that have nothing of it, "again" on hosts that are as they should be. Both cores of this machine are all that
-these hosts have, and that a controller and ten machines share no processor is what a fleet is: "apart" is "first" on
-hosts that are 20 ms away and have a tenth of a core each, so that one core is left to the controller.
+hosts that have nothing of it, "again" on hosts that are as they should be. All of them and the controller share what
+cores this machine has; see apart.py for hosts with a processor of their own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import toft.engine.provisioning
 from toft.engine.runner import NO_CONFIGURATION, collections_path
 
-from tests.bench.contest import LEAST, Entry, hold
+from tests.bench.contest import Entry, hold
 from tests.bench.meter import Cost, Meter, Start
 from tests.bench.peers import BIN
 from tests.bench.results import Results
 from tests.lab.cgroup import Cgroup
-from tests.lab.host import Host
 from tests.lab.laboratory import Lab, system_names
 
 HOSTS = 10
-SHARE, ROUND_TRIP_MS = 0.1, 20
+ROUNDS = 6
 LIMIT_S = 900.0
 COLLECTIONS = Path(collections_path({})[0])
 PLAYBOOK, ROLE = "toft.fleet.storage", "storage"
-CASES = ("first", "again", "apart")
 PLAIN, SET, OURS = "ansible-playbook", "ansible-playbook, the collection's settings", "toft provision"
 WAYS = (PLAIN, SET, OURS)
 MADE = "/etc/toft /usr/local/bin/toft-storage /home/fleet/agentic-system"
@@ -40,15 +38,20 @@ MADE = "/etc/toft /usr/local/bin/toft-storage /home/fleet/agentic-system"
 
 
 def run(results: Results) -> None:
+    with standing() as field:
+        contest(field, results, "provision", {"first": field.clear, "again": lambda: None}, ROUNDS)
+
+
+@contextlib.contextmanager
+def standing() -> Iterator[Field]:
+    """Ten hosts, and a first run that is not counted: what these programs are is in memory from then on."""
     lab = Lab.up(system_names(HOSTS), sshd_defaults=False)
     meter = Meter(Cgroup(lab.claim.cgroup))
     home = Path(tempfile.mkdtemp(prefix="tb-", dir="/tmp"))
     try:
-        field = _Field(lab, meter, home, _inventory(home / "inventory", lab))
-        field.play(SET)  # what these programs are is in memory from now on
-        _contest(field, results, {"first": field.clear, "again": lambda: None})
-        lab.each(_set_apart)
-        _contest(field, results, {"apart": field.clear})
+        field = Field(lab, meter, home, _inventory(home / "inventory", lab))
+        field.play(SET)
+        yield field
     finally:
         meter.end()
         lab.down()
@@ -56,7 +59,7 @@ def run(results: Results) -> None:
 
 
 @dataclass(frozen=True)
-class _Field:
+class Field:
     lab: Lab
     meter: Meter
     home: Path
@@ -89,25 +92,21 @@ def _group(way: str) -> str:
     return f"w{WAYS.index(way)}"
 
 
-def _contest(field: _Field, results: Results, cases: dict[str, Callable[[], None]]) -> None:
+def contest(field: Field, results: Results, bench: str, cases: Mapping[str, Callable[[], None]], rounds: int) -> None:
+    """`cases`: what comes before a run, and is not in its figures."""
     entries = [(case, Entry(way, _going(field, way, before))) for case, before in cases.items() for way in WAYS]
-    hold([entry for _case, entry in entries], 0, first_counts=True, most=LEAST)
+    hold([entry for _case, entry in entries], 0, first_counts=True, least=rounds, most=rounds)
     when = {"taken": results.machine["taken"], "load": results.machine["load before"]}
     for case, entry in entries:
-        results.row("provision", entry, case=case, **when)
+        results.row(bench, entry, case=case, **when)
 
 
-def _going(field: _Field, way: str, before: Callable[[], None]) -> Callable[[], Cost]:
+def _going(field: Field, way: str, before: Callable[[], None]) -> Callable[[], Cost]:
     def go() -> Cost:
         before()
         return field.play(way)
 
     return go
-
-
-def _set_apart(host: Host) -> None:
-    host.slow(SHARE)
-    host.delay(ROUND_TRIP_MS)
 
 
 def _inventory(directory: Path, lab: Lab) -> Path:

@@ -28,7 +28,7 @@ from tests.lab.machine import why_not
 
 AGAINST = ("compare", "starting", "stream", "overhead")
 """On one field of hosts."""
-ALONE = ("growth", "provision")
+ALONE = ("growth", "provision", "apart")
 OWN = ("hook", "parallel", "sync")
 """toft by itself."""
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tests.bench import provision
+from tests.bench import apart, provision
 from tests.bench.figures import Spread, seconds
 from tests.bench.goals import Goal, goals
 from tests.bench.peers import WAYS
@@ -15,6 +15,7 @@ from tests.bench.starting import THROUGH_THE_ENGINE
 BEGIN, END = "<!-- bench: written by `make bench BENCH=--readme` -->", "<!-- bench: end -->"
 PICTURE = "![Seconds to run uptime on 1 to 100 hosts, toft and its peers](tests/bench/bench.svg)"
 SIZES = (1, 10, 50, 100)
+PROVISIONED = (("provision", "first"), ("provision", "again"), ("apart", "first"))
 PROGRAMS = ("ClusterShell", "pdsh", "pssh", "parallel", "pyinfra", "ansible-core", "ansible-runner")
 
 
@@ -61,17 +62,19 @@ def _goals(found: Sequence[Goal]) -> str:
 
 def _provisioning(results: Results) -> Iterable[str]:
     """Beside each figure its ratio to plain ansible-playbook."""
-    rows = [[way, *(_beside_plain(results, way, case) for case in provision.CASES)] for way in provision.WAYS]
-    taken = results.find("provision", provision.PLAIN)
+    rows = [[way, *(_beside_plain(results, way, *column) for column in PROVISIONED)] for way in provision.WAYS]
+    taken = [row for bench in ("provision", "apart") if (row := results.find(bench, provision.PLAIN))]
     if taken:
         head = ["ten hosts, role storage", "first", "again", "first, hosts apart"]
-        apart = f"Apart: each host {provision.ROUND_TRIP_MS} ms away, with {provision.SHARE:g} of a core."
-        when = f"{taken['taken']}, load {taken['load']} before it"
-        yield f"{_table(head, rows)}\n\n{apart} {when}; ratios to the first line."
+        when = "; ".join(dict.fromkeys(f"{row['taken']}, load {row['load']} before it" for row in taken))
+        yield (
+            f"{_table(head, rows)}\n\nApart: each host {apart.ROUND_TRIP_MS} ms away, with {apart.SHARE:g} of a core. "
+            f"{when}; ratios to the first line."
+        )
 
 
-def _beside_plain(results: Results, way: str, case: str) -> str:
-    spread, plain = (results.spread("wall", "provision", each, case=case) for each in (way, provision.PLAIN))
+def _beside_plain(results: Results, way: str, bench: str, case: str) -> str:
+    spread, plain = (results.spread("wall", bench, each, case=case) for each in (way, provision.PLAIN))
     return f"{_cell(spread, True)}, {spread.median / plain.median:.2f}" if spread and plain else "-"
 
 

@@ -50,12 +50,12 @@ def test_a_goal_is_a_ratio_that_is_reached_or_missed() -> None:
 def test_provisioning_stands_beside_plain_ansible_playbook() -> None:
     when = {"taken": "2026-01-02", "load": "0.1"}
     plain, ours = (
-        [("provision", way, wall, 1.0, {"case": case, **when}) for case in provision.CASES]
+        [(bench, way, wall, 1.0, {"case": case, **when}) for bench, case in table.PROVISIONED]
         for way, wall in ((provision.PLAIN, 80.0), (provision.OURS, 20.0))
     )
     text = table.markdown(made(*plain, *ours))
     line = next(line for line in text.splitlines() if line.startswith(f"| {provision.OURS}"))
-    assert line.count("20, 0.25") == len(provision.CASES)
+    assert line.count("20, 0.25") == len(table.PROVISIONED)
     assert "2026-01-02, load 0.1 before it" in text
 
 
