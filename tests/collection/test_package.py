@@ -142,7 +142,6 @@ def test_every_role_is_documented(name: str, tmp_path: Path) -> None:
     assert told["entry_points"]["main"]["short_description"] in shown
 
 
-
 @pytest.mark.parametrize("name", plugins("modules"))
 def test_every_module_says_what_it_returns(name: str, documentation: dict[str, dict[str, Any]]) -> None:
     assert documentation[f"toft.fleet.{name}"]["return"]
