@@ -6,7 +6,7 @@ Each is 20 ms away and has a tenth of a core, so that on two cores one is left t
 from __future__ import annotations
 
 from tests.bench.contest import LEAST
-from tests.bench.provision import contest, standing
+from tests.bench.provision import clear, contest, standing
 from tests.bench.results import Results
 from tests.lab.host import Host
 
@@ -14,9 +14,9 @@ SHARE, ROUND_TRIP_MS = 0.1, 20
 
 
 def run(results: Results) -> None:
-    with standing() as field:
-        field.lab.each(_set_apart)
-        contest(field, results, "apart", {"first": field.clear}, LEAST)
+    with standing() as here:
+        here.lab.each(_set_apart)
+        contest(here, results, "apart", {"first": clear}, LEAST)
 
 
 def _set_apart(host: Host) -> None:

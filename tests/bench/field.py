@@ -1,6 +1,6 @@
 """The hosts on which ways are compared, and each peer's own way to have them told.
 
-One lab: a hundred hosts with sshd alone, and one under systemd (`n1`). Everybody gets the same key, user and known
+One lab: hosts with sshd alone, and some under systemd (`n1` and so on). Everybody gets the same key, user and known
 hosts. Two ssh configurations name the hosts: a cold one that shares no connection, and a warm one that uses masters
 which stand open (opened here, shared by all peers that start ssh).
 """
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.bench.meter import Cost, Meter, Start
+from tests.bench.meter import LIMIT_S, Cost, Meter, Start
 from tests.lab.cgroup import Cgroup
 from tests.lab.laboratory import Lab, light_names, system_names
 
@@ -66,8 +66,8 @@ class Field:
         file.write_text(text)
         return file
 
-    def cost(self, way: str, start: Start) -> Cost:
-        return self.meter.cost(way, replace(start, env=self.environment() | start.env), cwd=self.home)
+    def cost(self, way: str, start: Start, limit: float = LIMIT_S) -> Cost:
+        return self.meter.cost(way, replace(start, env=self.environment() | start.env), cwd=self.home, limit=limit)
 
     def environment(self) -> dict[str, str]:
         """Nothing of whoever runs this reaches a way, but where programs are."""
@@ -89,8 +89,8 @@ class Field:
 
 
 @contextlib.contextmanager
-def standing(light: int) -> Iterator[Field]:
-    lab = Lab.up(system_names(1), light_names(light), sshd_defaults=False)
+def standing(light: int = 0, system: int = 1) -> Iterator[Field]:
+    lab = Lab.up(system_names(system), light_names(light), sshd_defaults=False)
     meter = Meter(hosts=Cgroup(lab.claim.cgroup))
     home = Path(tempfile.mkdtemp(prefix="tb-", dir="/tmp"))
     try:
