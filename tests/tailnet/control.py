@@ -15,7 +15,6 @@ import ipaddress
 import json
 import os
 import socket
-import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,6 +28,7 @@ from cryptography.x509.oid import NameOID
 from tests.lab import network
 from tests.lab.apt_sources import choose_suite, read_sources
 from tests.lab.cgroup import Cgroup
+from tests.lab.commands import call
 from tests.lab.laboratory import Lab
 from tests.lab.processes import await_line, start_in
 from tests.tailnet.programs import programs
@@ -57,10 +57,10 @@ def start(lab: Lab) -> Path:
     log = lab.directory / "headscale.log"
     start_in(Cgroup(f"{lab.claim.cgroup}/control"), [*headscale, "serve"], log)
     await_line(log, READY, timeout=60)
-    _told(headscale, "users", "create", USER)
-    create = ("preauthkeys", "create", "--reusable", "--expiration", "24h")
-    _keep(lab.directory / "tailnet.key", _told(headscale, *create, "--user", "1", "--ephemeral"))
-    _keep(lab.directory / "tailnet-node.key", _told(headscale, *create, "--tags", "tag:node"))
+    call(*headscale, "users", "create", USER)
+    create = (*headscale, "preauthkeys", "create", "--reusable", "--expiration", "24h")
+    _keep(lab.directory / "tailnet.key", call(*create, "--user", "1", "--ephemeral"))
+    _keep(lab.directory / "tailnet-node.key", call(*create, "--tags", "tag:node"))
     return built
 
 
@@ -119,13 +119,6 @@ def _certify(place: Path, address: str) -> str:
     text = certificate.public_bytes(serialization.Encoding.PEM).decode()
     (place / "certificate.pem").write_text(text)
     return text
-
-
-def _told(headscale: list[str], *words: str) -> str:
-    done = subprocess.run([*headscale, *words], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise SystemExit(f"headscale {' '.join(words)}: {done.stderr[-2000:]}")
-    return done.stdout.strip()
 
 
 def _keep(file: Path, secret: str) -> None:
