@@ -18,7 +18,7 @@ from typing import Any
 
 from ansible_collections.toft.fleet.plugins.module_utils import frames
 from ansible_collections.toft.fleet.plugins.plugin_utils import channel, program
-from ansible_collections.toft.fleet.plugins.plugin_utils.asking import boot, silence
+from ansible_collections.toft.fleet.plugins.plugin_utils.asking import Complaint, boot
 from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause, cause
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
 
@@ -78,10 +78,8 @@ class Link:
         self._reader = program.Reader(flowing=frames.STDOUT + frames.STDERR)
         self._out = bytearray()
         self._received: deque[tuple[bytes, bytes]] = deque()
-        self._stderr = bytearray()
-        self._ended = False
+        self._complaint = Complaint(transport, opened)
         self._credited = 0
-        self._stderr_open = True
 
     @property
     def room(self) -> bool:
@@ -124,7 +122,7 @@ class Link:
         for fd in others:
             poller.register(fd, select.POLLIN)
         poller.register(self._channel.stdout, select.POLLIN)
-        if self._stderr_open:
+        if self._complaint.open:
             poller.register(self._channel.stderr, select.POLLIN)
         if self._out and self._channel.stdin >= 0:
             poller.register(self._channel.stdin, select.POLLOUT)
@@ -155,7 +153,7 @@ class Link:
         if self._channel.stdin in events and self._channel.stdin >= 0:
             self._write()
         if self._channel.stderr in events:
-            self._read_stderr()
+            self._complaint.read()
         if self._channel.stdout in events:
             return self._read()
         return None
@@ -174,27 +172,13 @@ class Link:
         with contextlib.suppress(BlockingIOError):
             data = os.read(self._channel.stdout, 1 << 20)
             if not data:
-                return self._why_it_ended()
+                return self._complaint.why(greeted=self._reader.greeted)
             self.last_frame = time.monotonic()
             try:
                 self._received += self._reader.feed(data)
             except frames.BadFrame as error:
                 return cause("protocol", self.transport, detail=str(error))
         return None
-
-    def _read_stderr(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            data = os.read(self._channel.stderr, 65536)
-            self._stderr_open = bool(data)
-            self._stderr = (self._stderr + data)[-8192:]
-
-    def _why_it_ended(self) -> Cause:
-        code = self._channel.wait(time.monotonic() + 1.0)
-        self._read_stderr()
-        told = self._channel.failure(255 if code is None else code, bytes(self._stderr))
-        if told is None and not self._reader.greeted:
-            return silence(self.transport, 255 if code is None else code, bytes(self._stderr))
-        return told or cause("connection_lost", self.transport, detail=self._stderr.decode(errors="replace")[-300:])
 
 
 _BYTES = {frames.STDOUT: "stdout", frames.STDERR: "stderr"}

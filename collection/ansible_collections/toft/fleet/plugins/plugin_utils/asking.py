@@ -5,16 +5,20 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.toft.fleet.plugins.plugin_utils import exchange, program
+from ansible_collections.toft.fleet.plugins.plugin_utils import channel, exchange, program
 from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause, cause
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
 
 MOST = 16 << 20
 """Bytes of an answer that are still believed."""
+KEPT = 8192
+"""Bytes of stderr of which a reason is sought."""
 
 
 def ask(transport: Transport, request: Mapping[str, Any], *, deadline: float) -> dict[str, Any] | Cause:
@@ -56,6 +60,32 @@ def silence(transport: Transport, exit_code: int, stderr: bytes) -> Cause:
     if transport.become and "sudo:" in words:
         return cause("become", transport, detail=words)
     return cause("no_python", transport) if exit_code == 127 else cause("protocol", transport, detail=words)
+
+
+class Complaint:
+    """What a node program, or the way to it, says on stderr while frames go by: the reason, should it end."""
+
+    def __init__(self, transport: Transport, opened: channel.Channel) -> None:
+        self.open = True
+        self._transport = transport
+        self._channel = opened
+        self._said = b""
+
+    def read(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            data = os.read(self._channel.stderr, 65536)
+            self.open = bool(data)
+            self._said = (self._said + data)[-KEPT:]
+
+    def why(self, *, greeted: bool) -> Cause:
+        """Why stdout has ended; `greeted`: the node program has said its first word."""
+        code = self._channel.wait(time.monotonic() + 1.0)
+        code = 255 if code is None else code
+        self.read()
+        told = self._channel.failure(code, self._said)
+        if told is None and not greeted:
+            return silence(self._transport, code, self._said)
+        return told or cause("connection_lost", self._transport, detail=self._said.decode(errors="replace")[-300:])
 
 
 def _answers(transport: Transport, done: exchange.Completed) -> list[dict[str, Any]] | Cause:

@@ -19,7 +19,7 @@ from typing import Any
 
 from ansible_collections.toft.fleet.plugins.module_utils import frames
 from ansible_collections.toft.fleet.plugins.plugin_utils import channel, program
-from ansible_collections.toft.fleet.plugins.plugin_utils.asking import boot, silence
+from ansible_collections.toft.fleet.plugins.plugin_utils.asking import Complaint, boot
 from ansible_collections.toft.fleet.plugins.plugin_utils.causes import Cause, cause
 from ansible_collections.toft.fleet.plugins.plugin_utils.transport import Transport
 
@@ -86,8 +86,7 @@ class Conversation:
         self._channel.set_blocking(False)
         self._reader = program.Reader()
         self._out = bytearray()
-        self._stderr = bytearray()
-        self._stderr_open = True
+        self._complaint = Complaint(transport, opened)
         self._arrived: deque[tuple[bytes, bytes]] = deque()
         self._heard = time.monotonic()
 
@@ -147,7 +146,7 @@ class Conversation:
     def _exchange(self) -> None:
         poller = select.poll()
         poller.register(self._channel.stdout, select.POLLIN)
-        if self._stderr_open:
+        if self._complaint.open:
             poller.register(self._channel.stderr, select.POLLIN)
         if self._out and self._channel.stdin >= 0:
             poller.register(self._channel.stdin, select.POLLOUT)
@@ -158,7 +157,7 @@ class Conversation:
         if self._channel.stdin in ready:
             self._write()
         if self._channel.stderr in ready:
-            self._read_stderr()
+            self._complaint.read()
         if self._channel.stdout in ready:
             self._read()
 
@@ -176,24 +175,10 @@ class Conversation:
         with contextlib.suppress(BlockingIOError):
             data = os.read(self._channel.stdout, 1 << 20)
             if not data:
-                raise Broken(self._why_it_ended())
+                raise Broken(self._complaint.why(greeted=self._reader.greeted))
             self._heard = time.monotonic()
             try:
                 arrived = self._reader.feed(data)
             except frames.BadFrame as error:
                 raise Broken(cause("protocol", self._transport, detail=str(error))) from error
             self._arrived += [one for one in arrived if one[0] != frames.HEARTBEAT]
-
-    def _read_stderr(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            data = os.read(self._channel.stderr, 65536)
-            self._stderr_open = bool(data)
-            self._stderr = (self._stderr + data)[-8192:]
-
-    def _why_it_ended(self) -> Cause:
-        code = self._channel.wait(time.monotonic() + 1.0)
-        self._read_stderr()
-        told = self._channel.failure(255 if code is None else code, bytes(self._stderr))
-        if told is None and not self._reader.greeted:
-            return silence(self._transport, 255 if code is None else code, bytes(self._stderr))
-        return told or cause("connection_lost", self._transport, detail=self._stderr.decode(errors="replace")[-300:])
