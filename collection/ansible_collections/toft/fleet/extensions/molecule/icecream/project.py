@@ -44,7 +44,7 @@ def main_file(count: int) -> str:
     declared = "".join(f"double part{at}(double *a, int n);\n" for at in names)
     called = "".join(f"    sum += part{at}(a, 8);\n" for at in names)
     return (
-        f'#include <stdio.h>\n{declared}int main(void)\n{{\n    double a[8] = {{1, 2, 3}}, sum = 0;\n{called}'
+        f"#include <stdio.h>\n{declared}int main(void)\n{{\n    double a[8] = {{1, 2, 3}}, sum = 0;\n{called}"
         '    printf("%g\\n", sum);\n    return 0;\n}\n'
     )
 
