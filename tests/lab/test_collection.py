@@ -76,6 +76,18 @@ def test_a_node_that_is_down_ends_nobody_elses_play(lab, tmp_path: Path) -> None
     assert [n for n in sorted(lab.hosts) if f"{n} goes on" in done.stdout] == ["n1", "n3"]
 
 
+def test_verify_sends_each_node_a_job(lab, tmp_path: Path) -> None:
+    """The play of toft.fleet.verify that does so, alone: what the others look at is not on these hosts."""
+    plays = yaml.safe_load((ROOT / "playbooks/verify.yml").read_text())
+    play = tmp_path / "play.yml"
+    play.write_text(yaml.safe_dump([play for play in plays if play["name"] == "Verify that work can be sent"]))
+    with lab.hosts["n2"].without_python():
+        done = ansible("ansible-playbook", str(play), "-i", str(lab.inventory))
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert [n for n in sorted(lab.hosts) if f"ok: [{n}]\n" in done.stdout.partition("It ran there")[2]] == ["n1", "n3"]
+    assert "has no Python 3 that toft could find. Fix: " in done.stdout + done.stderr
+
+
 def test_a_job_in_a_playbook_starts_once(lab, tmp_path: Path) -> None:
     play = tmp_path / "play.yml"
     play.write_text(
