@@ -96,8 +96,25 @@ mv "$cold/.toft-storage" "$cold/.away"
 expect 'is its volume mounted?' toft-storage backup
 mv "$cold/.away" "$cold/.toft-storage"
 
-# an empty tree can be backed up and restored
+# directories that may not be written to do not stay for ever, neither of what is not kept nor of what was killed
+mkdir -p "$hot/modules/a dir" "$backups/.2001-01-01T000000Z/data/d"
+printf x >"$hot/modules/a dir/f"
+chmod -R a-w "$hot/modules" "$backups/.2001-01-01T000000Z/data"
+next
+chmod -R u+w "$hot/modules"
+rm -rf "${hot:?}/modules"
+next
+next
+[ "$(find "$backups" -mindepth 1 -maxdepth 1 | wc -l)" = 2 ]
+
+# backups of an empty mount point do not take the place of good ones
 rm -rf "${hot:?}"/* "$restored"
+expect 'is empty, and its last backup is not' toft-storage backup
+
+# an empty tree can be backed up and restored
+printf x >"$hot/out.tmp"
+next
+rm "$hot/out.tmp"
 next
 toft-storage restore latest "$restored"
 [ -z "$(ls -A "$restored")" ]
