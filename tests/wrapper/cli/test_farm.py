@@ -101,6 +101,25 @@ def test_nobody_at_that_port(toft: Toft) -> None:
     assert (told[0]["subject"], told[0]["verdict"]) == ("scheduler", "fail")
 
 
+def test_a_scheduler_that_does_not_listen_where_ansible_connects(farm_toft: Toft) -> None:
+    """As with a farm on the tailnet whose hosts Ansible reaches on the local network."""
+    assert farm_toft.inventory is not None
+    with answering(RECORDED.encode(), often=2) as port:
+        farm_toft.inventory.write_text(
+            "icecream: {hosts: {localhost: {ansible_host: 127.0.0.2}}, "
+            f"vars: {{icecream_port: {port}, toft_farm_envs: {farm_toft.home}/none}}}}\n"
+        )
+        told = farm_toft.json("farm", "status")
+        checks = farm_toft.json("farm", "doctor")["checks"]
+    assert (told["scheduler"]["node"], told["scheduler"]["host"]) == ("localhost", "localhost")
+    assert (checks[0]["verdict"], checks[0]["found"].split(", ")[0]) == ("ok", f"icecream 1.4.0 at localhost:{port}")
+    done = farm_toft("farm", "status")
+    assert done.returncode == 125
+    said = done.stderr.decode()
+    assert f"127.0.0.2:{port + 1} cannot be reached: Connection refused" in said
+    assert f"localhost:{port + 1} cannot be reached: Connection refused" in said
+
+
 def test_an_inventory_without_a_farm(toft: Toft) -> None:
     done = toft("farm", "status")
     assert done.returncode == 125

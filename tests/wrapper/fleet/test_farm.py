@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ from ansible_collections.toft.fleet.plugins.plugin_utils.icecream import Farm, T
 from toft.engine.inventory import Listed
 from toft.fleet.failures import Failure
 from toft.fleet.farm import Place, Plan, plan
-from toft.fleet.farm_client import Client, toolchains, usable
+from toft.fleet.farm_client import Client, here, toolchains, usable
+from toft.fleet.farm_client import client as looked_at
 from toft.fleet.farm_doctor import checks
 
 BANNER = "200-ICECC 1.4.0: 423s uptime, 3 hosts, 0 jobs in queue (20 total).\n200 Use 'help' for help.\n"
@@ -40,18 +43,47 @@ def inventory(**changes: Any) -> Listed:
 
 def test_the_farm_of_an_inventory() -> None:
     made = plan(inventory())
-    assert made == Plan(Place("n1", "10.213.4.11", 8765), ("n2", "n1"), frozenset({"n1"}), Path("/opt/icecc-envs"))
+    place = Place("n1", "10.213.4.11", 8765, ("n1",))
+    assert made == Plan(place, ("n2", "n1"), frozenset({"n1"}), Path("/opt/icecc-envs"))
 
 
 def test_without_a_group_of_schedulers_it_is_the_first_of_the_farm() -> None:
     made = plan(inventory(icecream={"hosts": ["n2", "n1"]}, farm_scheduler={}))
-    assert made.place == Place("n2", "10.213.4.12", 9000)
+    assert made.place == Place("n2", "10.213.4.12", 9000, ("n2",))
 
 
 def test_a_scheduler_that_is_named_by_a_variable() -> None:
     hostvars = {"n2": {"toft_farm_scheduler": "arch", "toft_farm_envs": "/x"}, "arch": {"ansible_connection": "local"}}
     made = plan(inventory(_meta={"hostvars": hostvars}, icecream={"hosts": ["n2"]}, farm_scheduler={}))
-    assert (made.place, made.envs) == (Place("arch", "127.0.0.1", 8765), Path("/x"))
+    assert (made.place, made.envs) == (Place("arch", "arch", 8765, ("127.0.0.1",)), Path("/x"))
+
+
+NAMED = {"ansible_host": "192.168.1.7", "icecream_scheduler": "n1.tail1234.ts.net"}
+PLACES: list[tuple[str, dict[str, Any], str | None, tuple[str, ...]]] = [
+    ("by the inventory", NAMED, None, ("n1.tail1234.ts.net", "192.168.1.7", "n1")),
+    ("by the role's note", NAMED, "n1", ("100.64.0.7", "n1.tail1234.ts.net", "192.168.1.7", "n1")),
+    ("the note is of another farm", NAMED, "n9", ("n1.tail1234.ts.net", "192.168.1.7", "n1")),
+    ("this machine schedules", {"ansible_connection": "local"}, "n1", ("100.64.0.7", "n1", "127.0.0.1")),
+    ("a template is no name", {"icecream_scheduler": "{{ x }}.lab"}, None, ("n1",)),
+]
+
+
+@pytest.mark.parametrize(("case", "variables", "noted", "hosts"), PLACES, ids=[place[0] for place in PLACES])
+def test_where_the_scheduler_may_listen(
+    case: str, variables: dict[str, Any], noted: str | None, hosts: tuple[str, ...], tmp_path: Path
+) -> None:
+    if noted:
+        note = {"host": "n2", "scheduler": {"node": noted, "host": "100.64.0.7"}}
+        (tmp_path / "here.json").write_text(json.dumps(note))
+    hostvars = {"n1": variables | {"toft_farm_envs": str(tmp_path)}, "n2": {}}
+    place = plan(inventory(_meta={"hostvars": hostvars})).place
+    assert place == Place("n1", hosts[0], 8765, hosts[1:])
+
+
+def test_a_scheduler_that_is_named_for_the_others_alone() -> None:
+    hostvars = {"n1": {}, "n2": {"icecream_scheduler": "n1.lab.test", "toft_farm_scheduler": "n1"}}
+    made = plan(inventory(_meta={"hostvars": hostvars}, icecream={"hosts": ["n2", "n1"]}, farm_scheduler={}))
+    assert made.place == Place("n1", "n1.lab.test", 8765, ("n1",))
 
 
 def test_an_inventory_without_a_farm() -> None:
@@ -135,8 +167,32 @@ def test_toolchains_of_compilers_that_are_here_today() -> None:
 def test_the_list_of_toolchains(tmp_path: Path) -> None:
     index = tmp_path / "toolchains.json"
     assert toolchains(index) == ()
-    index.write_text(json.dumps([{**vars(GCC), "host": "n1"}]))
+    index.write_text(json.dumps([vars(GCC)]))
     assert toolchains(index) == (GCC,)
     index.write_text("[{}]")
     with pytest.raises(Failure, match=r"toolchains\.json"):
         toolchains(index)
+
+
+def test_of_two_hosts_with_the_same_gcc_each_takes_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their libraries differ, and icecc takes the first that it is given."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "gcc").write_text("#!/bin/sh\necho 12.2.0\n")
+    (programs / "gcc").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    told = [replace(GCC, platform=os.uname().machine, file=f"/{host}.tar.gz", host=host) for host in ("a", "b")]
+    (tmp_path / "toolchains.json").write_text(json.dumps([vars(one) for one in told]))
+    for host in ("b", "a"):
+        note = {"host": host, "scheduler": {"node": "a", "host": "100.64.0.7"}}
+        (tmp_path / "here.json").write_text(json.dumps(note))
+        assert looked_at(tmp_path).version == f"/{host}.tar.gz"
+    (tmp_path / "here.json").write_text("{}")
+    assert looked_at(tmp_path).version == "", "it is not known which is this machine's"
+
+
+@pytest.mark.parametrize("text", ["[1]", '{"host": "a"}', "{"])
+def test_a_note_that_cannot_be_read(tmp_path: Path, text: str) -> None:
+    (tmp_path / "here.json").write_text(text)
+    with pytest.raises(Failure, match=r"here\.json cannot be used"):
+        here(tmp_path)

@@ -63,8 +63,7 @@ def register(app: typer.Typer) -> None:
 
 def status(session: Session, scheduler: Scheduler = None) -> int:
     plan = planned(session.fleet, scheduler)
-    farm = seen(plan.place)
-    place = plan.place or Place("", "")
+    place, farm = seen(plan.place)
     if session.options.json:
         sys.stdout.write(as_json(_as_json(place, farm)))
     else:

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ansible_collections.toft.fleet.plugins.plugin_utils.icecream import Toolchain, icecc_version
 
@@ -34,11 +35,31 @@ class Client:
         return icecc_version(self.own, self.all)
 
 
+@dataclass(frozen=True)
+class Here:
+    """This machine by the role's own note: its name in the inventory, the node that schedules and what the daemon here
+    reaches it by. All empty if the role has not been here."""
+
+    host: str = ""
+    scheduler_node: str = ""
+    scheduler: str = ""
+
+
+def here(envs: Path) -> Here:
+    told = _noted(envs / "here.json", {})
+    if not told:
+        return Here()
+    try:
+        return Here(str(told["host"]), str(told["scheduler"]["node"]), str(told["scheduler"]["host"]))
+    except (TypeError, KeyError) as error:
+        raise _unusable(envs / "here.json", error) from error
+
+
 def client(envs: Path) -> Client:
     """This machine, looked at."""
     there = toolchains(envs / "toolchains.json")
-    platform = _platform()
-    own = tuple(dict.fromkeys(one for one in there if usable(one, platform, _gcc_version)))
+    platform, host = _platform(), here(envs).host
+    own = tuple(one for one in there if one.host == host and usable(one, platform, _gcc_version))
     return Client(platform, _icecc(), own, there)
 
 
@@ -50,13 +71,24 @@ def usable(toolchain: Toolchain, platform: str, version_of: Callable[[str], str 
 
 def toolchains(index: Path) -> tuple[Toolchain, ...]:
     """None if the role has not been here."""
+    told = _noted(index, [])
     try:
-        told = json.loads(index.read_text(encoding="utf-8"))
         return tuple(Toolchain.from_dict(one) for one in told)
+    except (TypeError, KeyError) as error:
+        raise _unusable(index, error) from error
+
+
+def _noted(file: Path, nothing: Any) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return ()
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise Failure(f"{index} cannot be used: {error}", "toft provision icecream") from error
+        return nothing
+    except (OSError, ValueError) as error:
+        raise _unusable(file, error) from error
+
+
+def _unusable(file: Path, error: Exception) -> Failure:
+    return Failure(f"{file} cannot be used: {error}", "toft provision icecream")
 
 
 def _platform() -> str:

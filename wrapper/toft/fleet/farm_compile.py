@@ -116,7 +116,7 @@ def _try_all(nodes: Sequence[Node], plan: Plan, client: Client) -> list[Tried]:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             tasks = [pool.submit(_try, node, Path(room) / f"{i}.c", client) for i, node in enumerate(nodes)]
             while not all(task.done() for task in tasks):
-                seen |= jobs_in(heard(plan.place, LOOK_S), Path(room).name)
+                seen |= jobs_in(heard(plan.place, LOOK_S)[1], Path(room).name)
                 time.sleep(LOOK_EVERY_S)
         return list(_with_record(tasks, seen))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ansible_collections.toft.fleet.plugins.plugin_utils.icecream import Farm, Node
 
@@ -19,7 +20,8 @@ COMPILE = "toft farm doctor --compile"
 
 def looked(plan: Plan, patience_s: float = PATIENCE_S, *, compiles: bool = False) -> list[Check]:
     """The scheduler asked, this machine looked at; with `compiles` tried out as well."""
-    farm, here = heard(plan.place, patience_s), client(plan.envs)
+    place, farm = heard(plan.place, patience_s)
+    plan, here = replace(plan, place=place), client(plan.envs)
     tried = farm_compile.checks(plan, farm, here) if compiles else []
     return [*checks(plan, farm, here), *tried]
 

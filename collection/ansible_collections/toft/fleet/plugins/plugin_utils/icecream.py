@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 CONTROL_BANNER = re.compile(r"200-ICECC (\S+): (\d+)s uptime, (\d+) hosts, (\d+) jobs in queue \((\d+) total\)")
@@ -179,12 +179,12 @@ class Toolchain:
     prefix: str = ""
     """of a cross compiler's name, without the last dash: aarch64-linux-gnu"""
     version: str = ""
+    host: str = ""
+    """whose compiler it is, by its name in the inventory: that of another may want libraries that are not here"""
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Toolchain:
-        return cls(
-            **{name: str(raw[name]) for name in ("platform", "target", "file", "prefix", "version") if name in raw}
-        )
+        return cls(**{field.name: str(raw[field.name]) for field in fields(cls) if field.name in raw})
 
 
 def icecc_version(own: Iterable[Toolchain], others: Iterable[Toolchain]) -> str:
