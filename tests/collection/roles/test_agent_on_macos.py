@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 ROLE = Path(__file__).parents[3] / "collection/ansible_collections/toft/fleet/roles/agent"
 TEMPLATES = ["agent.plist", "firewall.plist", "firewall.pf", "launcher.sh", "agent.json"]
@@ -63,6 +64,27 @@ def _run_playbook(playbook: Path) -> None:
     python = {"ANSIBLE_PYTHON_INTERPRETER": sys.executable}
     done = subprocess.run(argv, env=home | python, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_daemon_is_loaded_when_what_was_unloaded_has_ended(tmp_path: Path) -> None:
+    """launchctl refuses with 5 or 37 as long as the process of before is still ending; its stand-in does so twice."""
+    launchctl = tmp_path / "launchctl"
+    script = f"""#!/bin/sh
+echo "$*" >>"{tmp_path}/calls"
+[ $(wc -l <"{tmp_path}/calls") -gt 2 ] || exit 5
+"""
+    launchctl.write_text(script)
+    launchctl.chmod(0o700)
+    tasks = yaml.safe_load((ROLE / "tasks/daemon.yml").read_text())
+    load = next(task for task in tasks if task["name"].startswith("Load it"))
+    variables = {"agent_daemon": {"label": "fleet.toft.agent"}, "agent_loaded": {"rc": 1}}
+    surroundings = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    play = {"hosts": "imac", "gather_facts": False, "vars": variables, "environment": surroundings}
+    playbook = tmp_path / "play.json"
+    playbook.write_text(json.dumps([play | {"tasks": [load | {"delay": 0}]}]))
+    _run_playbook(playbook)
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls == 3 * ["bootstrap system /Library/LaunchDaemons/fleet.toft.agent.plist"]
 
 
 def _plist(file: Path) -> dict[str, Any]:
