@@ -29,8 +29,6 @@ class Scene:
     facts: Mapping[str, Any]
     variables: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
-    then: Sequence[Mapping[str, Any]] = ()
-    """Tasks after them, which see what the roles' variables are."""
 
 
 @dataclass(frozen=True)
@@ -63,19 +61,29 @@ def play(scene: Scene, place: Path) -> dict[str, Any]:
             {"ansible.builtin.set_fact": dict(scene.facts) | {"cacheable": True}},
             {"ansible.builtin.set_fact": {"scene": scene.name} | dict(scene.variables)},
             *(
-                {"ansible.builtin.include_role": {"name": f"toft.fleet.{role}", "tasks_from": tasks, "public": True}}
+                {"ansible.builtin.include_role": {"name": f"toft.fleet.{role}", "tasks_from": tasks}}
                 for role, tasks in scene.tasks
             ),
-            *scene.then,
         ],
     }
 
 
-def run(place: Path, scenes: Sequence[Scene], *options: str, inside: Sequence[str] = ()) -> Told:
+def run(place: Path, scenes: Sequence[Scene], *options: str) -> Told:
+    plays = [play(scene, place) for scene in scenes]
+    return read(perform(place, plays, {name: {} for name in ["rest", *(scene.name for scene in scenes)]}, *options))
+
+
+def perform(
+    place: Path,
+    plays: Sequence[Mapping[str, Any]],
+    hosts: Mapping[str, Mapping[str, Any]],
+    *options: str,
+    inside: Sequence[str] = (),
+) -> str:
     """`inside` is what the run stands inside of, as the beginning of an argv."""
-    (place / "play.json").write_text(json.dumps([play(scene, place) for scene in scenes]))
-    hosts = {name: {"ansible_connection": "local"} for name in ["rest", *(scene.name for scene in scenes)]}
-    (place / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts}}))
+    (place / "play.json").write_text(json.dumps(plays))
+    local = {name: {"ansible_connection": "local", **variables} for name, variables in hosts.items()}
+    (place / "hosts.json").write_text(json.dumps({"all": {"hosts": local}}))
     argv = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(place / "hosts.json"), *options]
     mine = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "SUDO_"))}
     settings = {
@@ -86,9 +94,9 @@ def run(place: Path, scenes: Sequence[Scene], *options: str, inside: Sequence[st
         "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
     }
     argv = [*inside, *argv, str(place / "play.json")]
-    done = subprocess.run(argv, env=mine | settings, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(argv, env=mine | settings, capture_output=True, text=True, timeout=280)
     assert "PLAY RECAP" in done.stdout, done.stdout + done.stderr
-    return read(done.stdout + done.stderr)
+    return done.stdout + done.stderr
 
 
 def read(text: str) -> Told:

@@ -3,7 +3,6 @@ host's, and no Mac is there. `systemctl`, `timedatectl` and `systemsetup` are st
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest

@@ -3,15 +3,18 @@ who runs it. /etc/ssh, /run and sshd, which tells settings if it has any, are th
 
 from __future__ import annotations
 
+import re
 import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.collection.roles.scenes import ROLES, Scene, Told, run, stand_in
+from tests.collection.roles.scenes import ROLES, perform, stand_in
 
-SSHD = Path("/usr/sbin/sshd")
 FACTS = {
     "system": "Linux",
     "os_family": "Debian",
@@ -24,43 +27,64 @@ if [ ! -e "$ROOM/settings" ]; then echo "sshd: no hostkeys available -- exiting.
 printf 'pubkeyauthentication yes\\nauthorizedkeysfile %s/keys-%%u\\n' "$ROOM"
 """
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA somebody\n"
-SUDO = {"SUDO_USER": "nobody"}
-NO_ROOT = {"base_sshd_permit_root_login": "no"}
-# Whose keys there are, what else is so, and the variables.
-SCENES: dict[str, tuple[list[str], dict[str, str], dict[str, Any]]] = {
-    "no_key": ([], {}, {}),
-    "a_key": (["root"], {}, {}),
-    "a_password": (["root"], {}, {"ansible_password": "by word"}),
-    "by_sudo_no_key": (["root"], SUDO, {}),
-    "by_sudo_a_key": (["nobody"], SUDO, {}),
-    "by_sudo_of_none": (["root"], {"SUDO_USER": "$(no such)"}, {}),
-    "no_root": (["root"], {}, NO_ROOT),
-    "by_sudo_no_root": (["nobody"], SUDO, NO_ROOT),
-}
-WRITE = [
-    {
-        "ansible.builtin.template": {
-            "src": str(ROLES / "base/templates/sshd.conf.j2"),
-            "dest": "{{ lookup('ansible.builtin.env', 'PLACE') }}/{{ scene }}.conf",
-            "mode": "0600",
-        }
-    }
-]
 OURS = """
 mount --bind "$PLACE/bin/sshd" /usr/sbin/sshd && mount --bind "$PLACE/ssh" /etc/ssh &&
 mount --bind "$PLACE/run" /run && exec "$@"
 """
+APART = ["unshare", "--mount", "--map-root-user"]
+
+
+@dataclass(frozen=True)
+class Case:
+    who: str
+    keys: str
+    """Whose there are."""
+    variables: Mapping[str, Any]
+    writes: list[str] | None
+    says: str
+
+
+NO_ROOT = {"base_sshd_permit_root_login": "no"}
+ROOT, GO = "PermitRootLogin prohibit-password", "PasswordAuthentication no"
+CASES = {
+    "no_key": Case("root", "marc", {}, [], "Passwords stay on for no_key: root has no key that sshd would take"),
+    "a_key": Case("root", "root", {}, [ROOT, GO], ""),
+    "a_password": Case("root", "root", {"ansible_password": "by word"}, [], "root connects with one"),
+    "user_no_key": Case("marc", "root", {}, [ROOT], "marc has no key that sshd would take"),
+    "user_a_key": Case("marc", "marc", NO_ROOT, ["PermitRootLogin no", GO], ""),
+    "no_root": Case("root", "root", NO_ROOT, None, "PermitRootLogin no would shut it out"),
+}
+BASE = {"name": "toft.fleet.base"}
+PREFLIGHT = BASE | {"tasks_from": "sshd_preflight", "public": True}
+PLAYS: list[dict[str, Any]] = [
+    {
+        "name": "local",
+        "hosts": "all",
+        "gather_facts": False,
+        "environment": {"PATH": "{{ place }}/bin:/usr/bin:/bin", "ROOM": "{{ place }}/{{ inventory_hostname }}"},
+        "tasks": [
+            {"ansible.builtin.set_fact": FACTS | {"cacheable": True}},
+            {"ansible.builtin.include_role": PREFLIGHT, "when": "not whole"},
+            {"ansible.builtin.include_role": BASE | {"tasks_from": "verify"}, "when": "whole"},
+            {"ansible.builtin.include_role": BASE | {"tasks_from": "configure"}, "when": "whole"},
+            {
+                "ansible.builtin.template": {
+                    "src": str(ROLES / "base/templates/sshd.conf.j2"),
+                    "dest": "{{ place }}/{{ inventory_hostname }}.conf",
+                    "mode": "0600",
+                },
+                "when": "not whole",
+            },
+        ],
+    }
+]
 
 
 def namespace() -> bool:
     try:
-        done = subprocess.run(["unshare", "--mount", "--map-root-user", "test", "-e", SSHD], capture_output=True)
+        return subprocess.run([*APART, "test", "-e", "/usr/sbin/sshd"], capture_output=True).returncode == 0
     except FileNotFoundError:
         return False
-    return done.returncode == 0
-
-
-pytestmark = pytest.mark.skipif(not namespace(), reason="no mount namespace of its own (unshare), or no sshd")
 
 
 @pytest.fixture(scope="module")
@@ -74,65 +98,63 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def told(place: Path) -> Told:
-    scenes = []
-    for name, (keys, environment, variables) in SCENES.items():
+def told(place: Path) -> str:
+    if not namespace():
+        pytest.skip("no mount namespace of its own is to be had here (unshare), or there is no sshd")
+    hosts: dict[str, dict[str, Any]] = {}
+    for name, case in CASES.items():
         (place / name).mkdir()
         (place / name / "settings").touch()
-        for user in keys:
-            (place / name / f"keys-{user}").write_text(KEY)
-        scenes.append(Scene(name, name, [("base", "preflight")], FACTS, variables, environment, WRITE))
-    all_of_it = [("base", name) for name in ("preflight", "configure", "verify")]
-    off = {"base_time": False}
-    scenes += [Scene(name, name, all_of_it, FACTS, off) for name in ("stopped", "broken")]
+        (place / name / f"keys-{case.keys}").write_text(KEY)
+        hosts[name] = {"base_connected": {"stdout": case.who}, **case.variables}
     (place / "broken").mkdir()
     (place / "broken/runs").touch()
-    inside = ["env", f"PLACE={place}", "unshare", "--mount", "--map-root-user", "sh", "-c", OURS, "sh"]
-    return run(place, scenes, inside=inside)
+    for name in ("stopped", "broken"):
+        hosts[name] = {"whole": True, "base_time": False}
+    hosts = {name: {"place": str(place), "whole": False, **variables} for name, variables in hosts.items()}
+    inside = ["env", f"PLACE={place}", *APART, "sh", "-c", OURS, "sh"]
+    return perform(place, PLAYS, hosts, inside=inside)
 
 
-def written(place: Path, name: str) -> list[str]:
-    lines = (place / f"{name}.conf").read_text().splitlines()
-    return [line for line in lines if line.startswith(("PasswordAuthentication", "PermitRootLogin"))]
+def said(told: str, host: str) -> str:
+    parts = rf"^(?:ok|fatal): \[{host}\](.*?)(?=^(?:ok|changed|fatal|skipping|included): |^TASK|^PLAY|^\[ERROR)"
+    return " ".join(re.findall(parts, told, re.M | re.S))
 
 
-ROOT, GO = "PermitRootLogin prohibit-password", "PasswordAuthentication no"
+def recap(told: str, host: str) -> tuple[int, int]:
+    """How much changed, and failed."""
+    changed, failed = re.findall(rf"^{host} .*changed=(\d+) .*failed=(\d+)", told, re.M)[0]
+    return int(changed), int(failed)
 
 
-@pytest.mark.parametrize(
-    ("name", "lines", "says"),
-    [
-        ("no_key", [], "Passwords stay on for no_key: root has no key that sshd would take"),
-        ("a_key", [ROOT, GO], None),
-        ("a_password", [], "Passwords stay on for a_password: root connects with one"),
-        ("by_sudo_no_key", [ROOT], "Passwords stay on for by_sudo_no_key: nobody has no key that sshd would take"),
-        ("by_sudo_a_key", [ROOT, GO], None),
-        ("by_sudo_of_none", [ROOT, GO], None),
-        ("by_sudo_no_root", ["PermitRootLogin no", GO], None),
-    ],
-)
-def test_passwords_go_where_a_key_is(place: Path, told: Told, name: str, lines: list[str], says: str | None) -> None:
-    assert not told.failed[name], told.said[name]
-    assert written(place, name) == lines
-    if says:
-        assert says in told.said[name]
-    else:
-        assert "Passwords stay" not in told.said[name]
+@pytest.mark.parametrize("name", CASES)
+def test_passwords_go_where_a_key_is(place: Path, told: str, name: str) -> None:
+    case, file = CASES[name], place / f"{name}.conf"
+    assert recap(told, name)[1] == (case.writes is None), told
+    lines = file.read_text().splitlines() if file.exists() else None
+    kept = lines and [line for line in lines if line.startswith(("PasswordAuthentication", "PermitRootLogin"))]
+    assert kept == case.writes
+    assert case.says in said(told, name)
+    assert case.says or "Passwords stay" not in said(told, name)
 
 
-def test_root_does_not_shut_itself_out(place: Path, told: Told) -> None:
-    assert told.failed["no_root"]
-    assert "PermitRootLogin no would shut it out" in told.said["no_root"]
-    assert not (place / "no_root.conf").exists()
-
-
-def test_an_sshd_that_never_ran_is_left_as_it_is(place: Path, told: Told) -> None:
-    assert (told.failed["stopped"], told.changed["stopped"]) == (False, 0), told.said["stopped"]
-    assert "does not run and cannot be asked (sshd: no hostkeys available -- exiting.)" in told.said["stopped"]
-    assert "sudo systemctl enable --now ssh, and then ansible-playbook toft.fleet.base" in told.said["stopped"]
+def test_an_sshd_that_never_ran_is_left_as_it_is(place: Path, told: str) -> None:
+    assert recap(told, "stopped") == (0, 0), told
+    says = said(told, "stopped")
+    assert "does not run and cannot be asked (sshd: no hostkeys available -- exiting.)" in says
+    assert "sudo systemctl enable --now ssh, and then ansible-playbook toft.fleet.base" in says
     assert [file.name for file in (place / "ssh").iterdir()] == ["sshd_config"]
 
 
-def test_one_that_runs_and_does_not_tell_is_an_error(told: Told) -> None:
-    assert told.failed["broken"]
-    assert "sshd of broken runs, and does not tell its settings: sshd: no hostkeys" in told.said["broken"]
+def test_one_that_runs_and_does_not_tell_is_an_error(told: str) -> None:
+    assert recap(told, "broken")[1] == 1
+    assert "sshd of broken runs, and does not tell its settings" in said(told, "broken")
+
+
+@pytest.mark.skipif(subprocess.run(["id", "-u"], capture_output=True).stdout != b"0\n", reason="only root may be both")
+@pytest.mark.parametrize(("given", "who"), [("nobody", "nobody"), ("$(no such)", "root"), ("", "root"), (None, "root")])
+def test_under_sudo_it_is_who_called_it_that_logs_in(given: str | None, who: str) -> None:
+    tasks = yaml.safe_load((ROLES / "base/tasks/preflight.yml").read_text())
+    argv = next(task for task in tasks if task.get("register") == "base_connected")["ansible.builtin.command"]["argv"]
+    env = {"PATH": "/usr/bin:/bin"} | ({} if given is None else {"SUDO_USER": given})
+    assert subprocess.run(argv, env=env, capture_output=True, text=True, check=True).stdout == f"{who}\n"
