@@ -10,7 +10,10 @@ missing() { echo "bring: $1" && [ "$mode" = "do" ]; }
 install() {
     export DEBIAN_FRONTEND=noninteractive
     if command -v apt-get >/dev/null; then apt-get update -q && apt-get install -q -y --no-install-recommends "$1"
-    elif command -v pacman >/dev/null; then pacman -Sy --noconfirm "${1%3}"
+    elif command -v pacman >/dev/null; then
+        # -y makes newer packages come beside older ones: only where there is no list of packages to go by.
+        y=; [ -n "$(ls -A /var/lib/pacman/sync 2>/dev/null)" ] || y=y
+        pacman -S$y --needed --noconfirm "${1%3}"
     elif command -v dnf >/dev/null; then dnf install -y "$1"
     else echo "neither apt-get, pacman nor dnf is here. Fix: install $1" >&2; return 1
     fi >&2
