@@ -220,6 +220,13 @@ def processes(text: str) -> list[int]:
     return found
 
 
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 def eventually(true: Any, what: str, seconds: float = 10.0) -> None:
     """Waits for something that another process does."""
     deadline = time.monotonic() + seconds

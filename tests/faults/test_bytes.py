@@ -199,15 +199,12 @@ def _rss(session: int) -> int:
 
 def _idle_rss() -> int:
     """A toft that has imported what an offload imports, and does nothing."""
-    script = "import toft.cli.main, ansible_runner; toft.cli.main.build(); import toft.engine.streams; input()"
-    command = [sys.executable, "-c", f"print(flush=True); {script}"]
+    script = "import toft.cli.main, ansible_runner; toft.cli.main.build(); import toft.engine.streams"
+    command = [sys.executable, "-c", f"{script}; print(flush=True); input()"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as process:
         assert process.stdout
-        process.stdout.readline()
-        held = 0
-        while (now := _rss(process.pid)) > held or now < 20 << 20:
-            held = now
-            time.sleep(0.3)
+        assert process.stdout.readline() == b"\n"
+        held = _rss(process.pid)
         process.communicate(b"\n")
     return held
 

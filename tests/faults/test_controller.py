@@ -25,12 +25,13 @@ def test_killed_at_any_point_it_ran_at_most_once_and_is_listed(lab_toft: Toft, l
     host = lab.hosts["n1"]
     lab_toft("status")
     host.run("rm -rf /tmp/marks; mkdir -m 777 /tmp/marks")
-    begun = time.monotonic()
-    assert lab_toft("offload", "n1", "true").returncode == 0
-    usual = time.monotonic() - begun
     chance = random.Random(16)
     pending = []
     for n in range(POINTS):
+        if n % 10 == 0:  # others may come and go on this machine
+            begun = time.monotonic()
+            assert lab_toft("offload", "n1", "true").returncode == 0
+            usual = time.monotonic() - begun
         script = f"echo run >> /tmp/marks/{n}; sleep 1"
         process = lab_toft.begin("offload", "n1", "--", "sh", "-c", script)
         time.sleep(chance.uniform(0, usual * 1.2))

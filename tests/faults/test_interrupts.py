@@ -35,6 +35,7 @@ def test_once_is_int(lab_toft: Toft, lab) -> None:
     process, out, _ = start(lab_toft, "trap 'echo caught; exit 9' INT; echo up; while :; do sleep 0.1; done")
     interrupt(process)
     assert process.wait(10) == 9
+    out.join(5)
     assert out.data == b"up\ncaught\n"
 
 
@@ -56,11 +57,13 @@ def test_twice_is_kill(lab_toft: Toft, lab) -> None:
 
 def test_three_times_lets_go_and_says_so(lab_toft: Toft, lab) -> None:
     """The node is frozen, so that not even KILL gets through: then we may still leave."""
-    process, _, err = start(lab_toft, "echo up; sleep 20")
+    process, out, err = start(lab_toft, "trap 'echo caught' INT; echo up; while :; do sleep 0.1; done")
+    interrupt(process)
+    until(lambda: b"caught" in out.data, what="the first INT at the job")
     with lab.hosts["n1"].freeze():
-        for _ in range(3):
-            interrupt(process)
-            time.sleep(0.5)  # signals that wait to be handled are one
+        interrupt(process)
+        time.sleep(1.5)  # signals that wait to be handled are one
+        interrupt(process)
         assert process.wait(20) == 255
         err.join(5)
     job_id = re.search(rb"\bj[a-z0-9]{10}\b", err.data)
@@ -77,10 +80,13 @@ def test_term_is_passed_on(lab_toft: Toft) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
 def test_hup_and_quit_leave_it_running(lab_toft: Toft, lab, number: int) -> None:
-    process, _, err = start(lab_toft, "echo up; sleep 5; echo through")
+    host = lab.hosts["n1"]
+    host.run("rm -f /tmp/through")
+    process, _, err = start(lab_toft, "echo up; while [ ! -e /tmp/through ]; do sleep 0.1; done; echo through")
     interrupt(process, number)
     assert process.wait(10) == 255
     err.join(5)
+    host.run("touch /tmp/through")
     job_id = re.search(rb"\bj[a-z0-9]{10}\b", err.data)[0].decode()
     done = lab_toft("attach", job_id)
     assert (done.returncode, done.stdout) == (0, b"up\nthrough\n")

@@ -100,11 +100,19 @@ def labs_directory() -> Path:
 
 
 def read_claims() -> list[Claim]:
-    return [_read(file) for file in sorted(labs_directory().glob("*/claim.json"))]
+    return [_read(text) for text in map(_text, sorted(labs_directory().glob("*/claim.json"))) if text]
 
 
-def _read(file: Path) -> Claim:
-    raw = json.loads(file.read_text())
+def _text(file: Path) -> str:
+    """Nothing if the lab was taken down since it was found."""
+    try:
+        return file.read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def _read(text: str) -> Claim:
+    raw = json.loads(text)
     owner = Owner(**raw.pop("owner")) if raw["owner"] else raw.pop("owner")
     hosts = tuple((name, form) for name, form in raw.pop("hosts"))
     return Claim(owner=owner, hosts=hosts, **raw)

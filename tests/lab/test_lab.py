@@ -12,7 +12,7 @@ import pytest
 
 from tests.lab.fixtures import demand_machine
 from tests.lab.host import Host
-from tests.lab.knock import knock
+from tests.lab.knock import SILENCE, knock
 from tests.lab.laboratory import Lab, light_names, system_names
 
 COMMAND_LINE = Path(__file__).with_name("lab.py")
@@ -70,9 +70,9 @@ def test_light_hosts_take_faults(ten: Lab) -> None:
     with first.without_sshd():
         assert knock(first.address) == "refused"
     first.freeze()  # also the sshd that was started anew
-    assert knock(first.address) == "mute"
+    assert knock(first.address, patience=SILENCE) == "mute"
     second.power_cut()
-    assert knock(second.address) == "silent"
+    assert knock(second.address, patience=SILENCE) == "silent"
     ten.heal()
     assert (knock(first.address), knock(second.address)) == ("banner", "banner")
 
@@ -83,7 +83,7 @@ def test_command_line_begins_and_ends_faults(lab: Lab, n1: Host) -> None:
         return subprocess.run(line, check=True, capture_output=True, text=True).stdout
 
     command("fault", "cut", "direction=in")
-    assert knock(n1.address) == "silent"
+    assert knock(n1.address, patience=SILENCE) == "silent"
     assert command("run", "hostname") == "n1\n"
     command("heal")
     assert command("ssh", "hostname") == "n1\n"

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from tests.command import until
 from tests.lab.claim import NET
 from tests.lab.laboratory import Lab
 from tests.lab.network import astray, close_off
@@ -21,7 +22,8 @@ def test_where_hosts_wanted_to_go_is_told() -> None:
         host = short.hosts["c1"]
         host.run("timeout 5 bash -c '</dev/tcp/c2/22'")
         assert astray(short.claim) == []
-        host.run(f"timeout 0.5 bash -c '</dev/tcp/{OUTSIDE}/80'")
+        host.run(f"timeout 20 bash -c '</dev/tcp/{OUTSIDE}/80' > /dev/null 2>&1 &")
+        until(lambda: astray(short.claim), what="a packet that goes astray")
         assert astray(short.claim) == [OUTSIDE]
     finally:
         short.down()

@@ -55,7 +55,7 @@ def test_other_port(n1: Host) -> None:
 def test_dead_name_service(n1: Host) -> None:
     with n1.without_dns():
         assert n1.run("timeout 0.5 getent hosts some.name.test").returncode == 124
-    assert n1.run("timeout 0.5 getent hosts some.name.test").returncode == 2
+    assert n1.run("timeout 10 getent hosts some.name.test").returncode == 2
 
 
 @pytest.mark.parametrize(("shell", "say"), [("fish", "$FISH_VERSION"), ("tcsh", "$tcsh"), ("zsh", "$ZSH_VERSION")])

@@ -9,14 +9,14 @@ import time
 import pytest
 
 from tests.lab.host import Host, build_fault
-from tests.lab.knock import connect_time, first_words, knock
+from tests.lab.knock import PATIENCE, SILENCE, connect_time, first_words, knock
 from tests.lab.laboratory import Lab
 
 
 @pytest.mark.parametrize("direction", ["both", "in", "out"])
 def test_cut_host_is_silent_until_healed(n1: Host, direction: str) -> None:
     with n1.begin(build_fault("cut", {"direction": direction})):
-        assert knock(n1.address) == "silent"
+        assert knock(n1.address, patience=SILENCE) == "silent"
     assert knock(n1.address) == "banner"
 
 
@@ -29,13 +29,13 @@ def test_cut_between_two_hosts_concerns_them_alone(n1: Host, n2: Host) -> None:
 
 def test_host_only_reached_by_way_of_another(lab: Lab) -> None:
     lab.hosts["n3"].only_via(lab.hosts["n1"])
-    assert knock(lab.hosts["n3"].address) == "silent"
+    assert knock(lab.hosts["n3"].address, patience=SILENCE) == "silent"
     jump = ["ssh", "-F", str(lab.ssh_config), "-o", "BatchMode=yes", "-J", "n1", "n3", "hostname"]
     assert subprocess.run(jump, capture_output=True, text=True).stdout == "n3\n"
 
 
 def test_reset_ends_open_connections(n1: Host) -> None:
-    with socket.create_connection((n1.address, 22), 2) as open_connection:
+    with socket.create_connection((n1.address, 22), PATIENCE) as open_connection:
         assert first_words(open_connection) == "banner"
         n1.reset()
         open_connection.sendall(b"SSH-2.0-test\r\n")
@@ -43,7 +43,7 @@ def test_reset_ends_open_connections(n1: Host) -> None:
 
 
 def test_closed_port_refuses_new_connections_alone(n1: Host) -> None:
-    with socket.create_connection((n1.address, 22), 2) as open_connection:
+    with socket.create_connection((n1.address, 22), PATIENCE) as open_connection:
         n1.close_port()
         assert knock(n1.address) == "refused"
         assert first_words(open_connection) == "banner"
@@ -51,7 +51,7 @@ def test_closed_port_refuses_new_connections_alone(n1: Host) -> None:
 
 def test_loss_is_what_it_says(n1: Host, n2: Host) -> None:
     n1.lose(70)
-    silent = sum(knock(n1.address) != "banner" for _ in range(6))
+    silent = sum(knock(n1.address, patience=SILENCE) != "banner" for _ in range(6))
     assert silent > 0
     assert knock(n2.address) == "banner"
 
@@ -69,10 +69,10 @@ def quickest(address: str) -> float:
 
 
 def test_delay_takes_effect_on_open_connections(n1: Host) -> None:
-    with socket.create_connection((n1.address, 22), 2) as open_connection:
+    with socket.create_connection((n1.address, 22), PATIENCE) as open_connection:
         first_words(open_connection)
         n1.delay(200)
-        open_connection.settimeout(2)
+        open_connection.settimeout(PATIENCE)
         began = time.monotonic()
         open_connection.sendall(b"nonsense\r\n")
         open_connection.recv(64)

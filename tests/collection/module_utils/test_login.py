@@ -150,12 +150,12 @@ def test_many_at_once_ask_the_shell_once(node: Node) -> None:
 
 
 def test_a_startup_file_that_hangs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture, "LIMIT_S", 0.5)
+    monkeypatch.setattr(capture, "LIMIT_S", 3)
     write(home, {".bash_profile": "echo x >> ~/asked; sleep 60 & sleep 60"})
     begun = time.monotonic()
     found = captured(home, current={b"PATH": b"/usr/bin", b"MINE": b"1"})
     assert time.monotonic() - begun < 20
-    assert found.note == f"fallback: {shell('bash')} took longer than 0.5 s"
+    assert found.note == f"fallback: {shell('bash')} took longer than 3 s"
     assert found.env[b"PATH"] == b"/usr/bin:/opt/homebrew/bin:/usr/local/bin"
     assert found.env[b"MINE"] == b"1"
     assert found.umask is None

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from ansible_collections.toft.fleet.plugins.module_utils import frames, processes, spawn
 
-from tests.collection.node_sessions import Node, Outcome, eventually, node_for
+from tests.collection.node_sessions import Node, Outcome, alive, eventually, node_for
 
 PYTHON = sys.executable
 
@@ -118,14 +118,12 @@ def test_what_is_too_long_starts_nothing(node: Node) -> None:
 
 
 def test_arguments_arrive_as_they_were_sent(node: Node) -> None:
-    begun = time.monotonic()
     cases = fuzz(10_000)
     batches = [cases[start : start + 400] for start in range(0, len(cases), 400)]
     outcomes = run_all(node, [node.job("printf", "%s\\0", *batch) for batch in batches])
     for batch, outcome in zip(batches, outcomes, strict=True):
         expected = [word.encode("utf-8", "surrogateescape") for word in batch]
         assert outcome.stdout.split(b"\0")[:-1] == expected
-    assert time.monotonic() - begun < 20
 
 
 def test_shell_texts_arrive_as_they_were_sent(node: Node) -> None:
@@ -296,11 +294,13 @@ def test_a_command_cannot_truncate_what_it_has_said(node: Node) -> None:
 
 def test_a_hundred_megabytes_in_little_memory(node: Node, capsys: pytest.CaptureFixture[str]) -> None:
     size = 100 << 20
-    job = node.job("head", "-c", str(size), "/dev/zero")
+    os.mkfifo(node.home / "fifo")
+    job = node.job("sh", "-c", f"read x < fifo; exec head -c {size} /dev/zero", cwd=str(node.home))
     session = node.session({"verb": "start", "job": job}, {"verb": "follow", "id": job["id"]})
     assert session.answer()["ok"]
     supervisor = node.supervisor(job["id"])
     assert session.answer()["ok"]
+    (node.home / "fifo").write_bytes(b"go\n")
     begun, received, peaks = time.monotonic(), 0, (0, 0)
     while True:
         kind, payload = session.until(frames.STDOUT, frames.FINAL)
@@ -353,19 +353,18 @@ def test_a_limit_ends_the_whole_group(node: Node) -> None:
 
 
 def test_who_does_not_heed_the_limit_is_killed(node: Node) -> None:
-    outcome = node.run("bash", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done", timeout_s=0.5)
+    outcome = node.run("bash", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done", timeout_s=3)
     record = outcome.record
     assert (record["state"], record["exit_code"], record["signal"]) == ("timed_out", 124, signal.SIGKILL)
-    assert 5.4 <= record["duration_s"] < 30
+    assert 7.9 <= record["duration_s"] < 30
 
 
 # Signals from clients.
 
 
 def test_signals_reach_the_whole_group(node: Node) -> None:
-    text = "trap 'echo got INT' INT; sh -c 'trap \"echo too\" INT; echo ready; read x < fifo' ; echo end"
-    os.mkfifo(node.home / "fifo")
-    job = node.job("bash", "-c", text, cwd=str(node.home))
+    inner = 'trap "echo too; exit" INT; echo ready; while :; do sleep .02; done'
+    job = node.job("bash", "-c", f"trap 'echo got INT' INT; sh -c '{inner}'; echo end")
     session = node.session({"verb": "start", "job": job}, {"verb": "follow", "id": job["id"]})
     assert session.answer()["ok"]
     assert session.answer()["ok"]
@@ -445,13 +444,6 @@ def test_a_job_is_removed_in_spite_of_its_survivors(node: Node) -> None:
     (node.home / "fifo").write_bytes(b"go\n")
     eventually(lambda: (node.home / "written").exists(), "the survivor could write")
     assert list(node.root.iterdir()) == []
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 def test_a_command_that_closes_its_streams_is_still_waited_for(node: Node) -> None:

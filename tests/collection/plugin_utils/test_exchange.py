@@ -59,7 +59,7 @@ def test_a_signal_here() -> None:
 def test_the_deadline_is_hard_and_the_group_dies(tmp_path: Path, eventually: Callable[..., None]) -> None:
     begun = time.monotonic()
     command = f"sleep 60 & echo $! > {tmp_path}/pid; wait"
-    assert failed(exchange.run(LOCAL, command, deadline=soon(0.4))).code == "timeout"
+    assert failed(exchange.run(LOCAL, command, deadline=soon(3))).code == "timeout"
     assert time.monotonic() - begun < 20
     child = int((tmp_path / "pid").read_text())
     eventually(lambda: not lives(child), "the program's child is gone too")

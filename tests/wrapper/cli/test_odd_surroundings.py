@@ -66,11 +66,15 @@ def test_attach_with_json_is_one_document(toft: Toft) -> None:
     assert toft.json("attach", job)["id"] == job
 
 
-def test_nohup_is_respected(toft: Toft) -> None:
+def test_nohup_is_respected(toft: Toft, tmp_path: Path) -> None:
+    go = tmp_path / "go"
     deaf = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)}
-    process = toft.begin("offload", "sh", "-c", "echo up; sleep 2", **deaf)
+    process = toft.begin("offload", "sh", "-c", f"echo up; while [ ! -e {go} ]; do sleep .1; done", **deaf)
     until(lambda: os.read(process.stdout.fileno(), 9), what="its first word")
     process.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.5)
+    go.touch()
     assert process.wait(20) == 0
 
 

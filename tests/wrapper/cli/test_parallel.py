@@ -74,7 +74,7 @@ def test_a_command_is_never_templated_or_split(toft: Toft) -> None:
 
 
 def test_timeout(toft: Toft) -> None:
-    told = toft.json("parallel", "--timeout", "0.5", "sleep 60", "true")
+    told = toft.json("parallel", "--timeout", "3", "sleep 60", "true")
     assert [(job["state"], job["exit_code"]) for job in told["jobs"]] == [("timed_out", 124), ("exited", 0)]
 
 

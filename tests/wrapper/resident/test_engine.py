@@ -166,15 +166,18 @@ def test_ctrl_c_reaches_the_job(warm: Toft) -> None:
     assert process.stdout.read() == b"caught\n"
 
 
-def test_a_client_that_is_killed_takes_its_worker_along(warm: Toft) -> None:
+def test_a_client_that_is_killed_takes_its_worker_along(warm: Toft, tmp_path: Path) -> None:
     started(warm)
-    process = warm.begin("-q", "offload", "--", "sh", "-c", "echo up; sleep 3; echo done")
+    go = tmp_path / "go"
+    waiting = f"echo up; while [ ! -e {go} ]; do sleep .1; done; echo done"
+    process = warm.begin("-q", "offload", "--", "sh", "-c", waiting)
     assert process.stdout
     assert process.stdout.readline() == b"up\n"
     assert state(warm)["running"] == 1
     process.kill()
     process.wait()
     until(lambda: state(warm)["running"] == 0, what="the worker's end")
+    go.touch()
     until(lambda: warm.jobs()[0]["state"] == "exited", what="the job's end")
 
 
