@@ -225,6 +225,7 @@ def test_cancelling_before_the_start_starts_nothing(lab_toft: Toft, lab: Any) ->
     assert lab.hosts["n1"].run("test -e /tmp/too-late").returncode == 1
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("policy", ["", "rules:\n- {decision: deny, nodes: [nobody]}\n"], ids=["plain", "by node"])
 def test_cancelling_at_any_moment_is_prompt(lab_toft: Toft, lab: Any, policy: str) -> None:
     """While toft is still looking for a node, and while the job is being started: at 12 moments of a call."""
