@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,13 @@ def play(scene: Scene, place: Path) -> dict[str, Any]:
 
 def run(place: Path, scenes: Sequence[Scene], *options: str) -> Told:
     plays = [play(scene, place) for scene in scenes]
-    return read(perform(place, plays, {name: {} for name in ["rest", *(scene.name for scene in scenes)]}, *options))
+    return read(perform(place, plays, hosts_of(plays), *options))
+
+
+def hosts_of(plays: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Those that the plays are for, without variables."""
+    names = [name for play in plays for name in str(play["hosts"]).split(":")]
+    return {name: {} for name in names}
 
 
 def perform(
@@ -78,13 +84,15 @@ def perform(
     plays: Sequence[Mapping[str, Any]],
     hosts: Mapping[str, Mapping[str, Any]],
     *options: str,
+    groups: Mapping[str, Iterable[str]] | None = None,
     inside: Sequence[str] = (),
 ) -> str:
-    """`inside` is what the run stands inside of, as the beginning of an argv."""
+    """What Ansible printed. `hosts` by name, with their variables; `inside` is what the run stands inside of, as the
+    beginning of an argv."""
     (place / "play.json").write_text(json.dumps(plays))
-    local = {name: {"ansible_connection": "local", **variables} for name, variables in hosts.items()}
-    (place / "hosts.json").write_text(json.dumps({"all": {"hosts": local}}))
-    argv = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(place / "hosts.json"), *options]
+    children = {group: {"hosts": dict.fromkeys(names)} for group, names in (groups or {}).items()}
+    (place / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "children": children}}))
+    argv = [str(Path(sys.executable).with_name("ansible-playbook")), "-c", "local", "-i", str(place / "hosts.json")]
     mine = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "SUDO_"))}
     settings = {
         "ANSIBLE_COLLECTIONS_PATH": str(COLLECTION),
@@ -93,7 +101,7 @@ def perform(
         "ANSIBLE_PIPELINING": "1",
         "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
     }
-    argv = [*inside, *argv, str(place / "play.json")]
+    argv = [*inside, *argv, *options, str(place / "play.json")]
     done = subprocess.run(argv, env=mine | settings, capture_output=True, text=True, timeout=280)
     assert "PLAY RECAP" in done.stdout, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -108,3 +116,9 @@ def read(text: str) -> Told:
         {host: failed != "0" for host, _, failed in recap},
         {name: " ".join(part.split()) for name, part in parts},
     )
+
+
+def asked(place: Path, scene: str) -> list[str]:
+    """What stand-ins have written down in ROOM/asked, each line beginning with SCENE."""
+    lines = [line for file in place.glob("*/asked") for line in file.read_text().splitlines()]
+    return [line.partition(" ")[2] for line in lines if line.startswith(f"{scene} ")]

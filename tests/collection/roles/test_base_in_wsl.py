@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +17,9 @@ from typing import Any
 
 import pytest
 
-ROLE = Path(__file__).parents[3] / "collection/ansible_collections/toft/fleet/roles/base"
+from tests.collection.roles.scenes import ROLES, Told, asked, hosts_of, perform, read, stand_in
+
+ROLE = ROLES / "base"
 # As ansible.builtin.setup tells them in WSL 2 with systemd, less what the role does not read.
 FACTS: dict[str, Any] = {
     "system": "Linux",
@@ -32,7 +31,7 @@ FACTS: dict[str, Any] = {
 }
 OFF = {"service_mgr": "init"}
 OWNERS = "[automount]\r\noptions = metadata\r\n\r\n[boot]\r\ncommand = /usr/local/bin/mine\r\n"
-SYSTEMCTL = """#!/bin/sh
+SYSTEMCTL = """
 cd "$ROOM" || exit
 [ -e enabled ] && enabled=enabled || enabled=disabled
 [ -e active ] && active=active || active=inactive
@@ -89,19 +88,6 @@ KERNELS: dict[str, tuple[dict[str, Any], bool]] = {
 }
 
 
-@dataclass(frozen=True)
-class Told:
-    place: Path
-    changed: Mapping[str, int]
-    failed: Mapping[str, bool]
-    said: Mapping[str, str]
-    """What Ansible printed for the scene."""
-
-    def asked(self, scene: str) -> list[str]:
-        lines = [line for file in self.place.glob("*/asked") for line in file.read_text().splitlines()]
-        return [line.partition(" ")[2] for line in lines if line.startswith(f"{scene} ")]
-
-
 def play(scene: Scene, place: Path) -> dict[str, Any]:
     room = place / scene.room
     paths = {
@@ -137,40 +123,11 @@ def kernels(place: Path) -> dict[str, Any]:
     ]
     return {
         "name": "kernels",
-        "hosts": list(KERNELS),
+        "hosts": ":".join(KERNELS),
         "gather_facts": False,
         "vars_files": [str(ROLE / "vars/main.yml")],
         "tasks": [*each, {"ansible.builtin.copy": answer}],
     }
-
-
-def run(place: Path, plays: list[dict[str, Any]], *options: str) -> str:
-    (place / "play.json").write_text(json.dumps(plays))
-    hosts = [scene.name for scene in LOOKED + PLAYED] + list(KERNELS)
-    argv = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", ",".join([*hosts, "rest"]), "-c", "local"]
-    mine = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-    settings = {
-        "ANSIBLE_HOME": str(place / "home"),
-        "ANSIBLE_NOCOLOR": "1",
-        "ANSIBLE_PIPELINING": "1",
-        "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-    }
-    argv += [*options, str(place / "play.json")]
-    done = subprocess.run(argv, env=mine | settings, capture_output=True, text=True, timeout=180)
-    assert "PLAY RECAP" in done.stdout, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def read(place: Path, text: str) -> Told:
-    recap = re.findall(r"^(\w+) .*changed=(\d+) .*failed=(\d+)", text, re.M)
-    # Long lines of what it says are folded.
-    parts = re.findall(r"^PLAY \[(\w+)\] (.*?)(?=^PLAY )", text, re.M | re.S)
-    return Told(
-        place,
-        {host: int(changed) for host, changed, _ in recap},
-        {host: failed != "0" for host, _, failed in recap},
-        {name: " ".join(part.split()) for name, part in parts},
-    )
 
 
 @pytest.fixture(scope="module")
@@ -181,15 +138,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         mtu.parent.mkdir(parents=True, exist_ok=True)
         mtu.write_text("1280\n")
     (place / "kept/wsl.conf").write_bytes(OWNERS.encode())
-    (place / "bin").mkdir()
-    (place / "bin/systemctl").write_text(SYSTEMCTL)
-    (place / "bin/systemctl").chmod(0o755)
+    stand_in(place, systemctl=SYSTEMCTL)
     return place
 
 
 @pytest.fixture(scope="module")
 def looked(place: Path) -> Told:
-    told = read(place, run(place, [play(scene, place) for scene in LOOKED], "--check"))
+    plays = [play(scene, place) for scene in LOOKED]
+    told = read(perform(place, plays, hosts_of(plays), "--check"))
     assert (place / "kept/wsl.conf").read_bytes() == OWNERS.encode()
     assert (place / "kept/net/eth0/mtu").read_text() == "1280\n"
     assert not (place / "off/wsl.conf").exists()
@@ -198,55 +154,56 @@ def looked(place: Path) -> Told:
 
 @pytest.fixture(scope="module")
 def told(place: Path, looked: Told) -> Told:
-    return read(place, run(place, [play(scene, place) for scene in PLAYED] + [kernels(place)]))
+    plays = [*(play(scene, place) for scene in PLAYED), kernels(place)]
+    return read(perform(place, plays, hosts_of(plays)))
 
 
-def test_check_mode_says_what_would_be_and_does_nothing(looked: Told) -> None:
+def test_check_mode_says_what_would_be_and_does_nothing(place: Path, looked: Told) -> None:
     assert looked.failed == {"look": False, "look_off": False}
     # wsl.conf, how wide, what sets it
-    assert (looked.changed["look"], looked.asked("look")) == (3, [])
+    assert (looked.changed["look"], asked(place, "look")) == (3, [])
 
 
-def test_it_comes_and_leaves_the_owners_settings(told: Told) -> None:
+def test_it_comes_and_leaves_the_owners_settings(place: Path, told: Told) -> None:
     assert not told.failed["first"], told.said["first"]
     wanted = OWNERS.replace("[boot]\r\n", "[boot]\r\nsystemd=true\r\n")
-    assert (told.place / "kept/wsl.conf").read_bytes() == wanted.encode()
-    assert told.asked("first") == ["daemon-reload", "enable toft-mtu.service", "start toft-mtu.service"]
+    assert (place / "kept/wsl.conf").read_bytes() == wanted.encode()
+    assert asked(place, "first") == ["daemon-reload", "enable toft-mtu.service", "start toft-mtu.service"]
 
 
-def test_the_second_time_changes_nothing(told: Told) -> None:
-    assert (told.failed["again"], told.changed["again"], told.asked("again")) == (False, 0, ["daemon-reload"])
+def test_the_second_time_changes_nothing(place: Path, told: Told) -> None:
+    assert (told.failed["again"], told.changed["again"], asked(place, "again")) == (False, 0, ["daemon-reload"])
     assert not told.failed["verified"], told.said["verified"]
 
 
-def test_what_windows_set_anew_is_found_and_put_right(told: Told) -> None:
+def test_what_windows_set_anew_is_found_and_put_right(place: Path, told: Told) -> None:
     assert told.failed["found"]
     assert "has not the MTU 1500" in told.said["found"]
     assert (told.failed["repaired"], told.changed["repaired"]) == (False, 1)
-    assert told.asked("repaired") == ["daemon-reload", "restart toft-mtu.service"]
-    assert (told.place / "kept/net/eth0/mtu").read_text() == "1500\n"
+    assert asked(place, "repaired") == ["daemon-reload", "restart toft-mtu.service"]
+    assert (place / "kept/net/eth0/mtu").read_text() == "1500\n"
 
 
-def test_it_goes_and_systemd_stays(told: Told) -> None:
-    assert set(told.asked("gone")) == {"disable toft-mtu.service", "stop toft-mtu.service"}
-    assert not list((told.place / "kept").glob("toft-mtu*"))
-    assert b"systemd=true" in (told.place / "kept/wsl.conf").read_bytes()
+def test_it_goes_and_systemd_stays(place: Path, told: Told) -> None:
+    assert set(asked(place, "gone")) == {"disable toft-mtu.service", "stop toft-mtu.service"}
+    assert not list((place / "kept").glob("toft-mtu*"))
+    assert b"systemd=true" in (place / "kept/wsl.conf").read_bytes()
     assert (told.failed["gone_again"], told.changed["gone_again"]) == (False, 0)
 
 
-def test_without_systemd_it_is_turned_on_and_said(told: Told) -> None:
+def test_without_systemd_it_is_turned_on_and_said(place: Path, told: Told) -> None:
     for scene in ("off", "off_verified"):
         assert told.failed[scene], scene
         assert f"Systemd is off in {scene}" in told.said[scene]
         assert "wsl --shutdown" in told.said[scene]
-    assert (told.place / "off/wsl.conf").read_text() == "[boot]\nsystemd=true\n"
-    assert told.asked("off") == []
+    assert (place / "off/wsl.conf").read_text() == "[boot]\nsystemd=true\n"
+    assert asked(place, "off") == []
 
 
-def test_the_first_wsl_is_refused(told: Told) -> None:
+def test_the_first_wsl_is_refused(place: Path, told: Told) -> None:
     assert told.failed["wsl_1"]
     assert "wsl --set-version NAME 2" in told.said["wsl_1"]
-    assert not (told.place / "wsl_1/wsl.conf").exists()
+    assert not (place / "wsl_1/wsl.conf").exists()
 
 
 def test_an_interface_that_is_not_there_is_named(told: Told) -> None:
@@ -255,5 +212,5 @@ def test_an_interface_that_is_not_there_is_named(told: Told) -> None:
 
 
 @pytest.mark.parametrize("name", KERNELS)
-def test_wsl_is_told_by_its_kernel(told: Told, name: str) -> None:
-    assert json.loads((told.place / name).read_text()) == KERNELS[name][1]
+def test_wsl_is_told_by_its_kernel(place: Path, told: Told, name: str) -> None:
+    assert json.loads((place / name).read_text()) == KERNELS[name][1]

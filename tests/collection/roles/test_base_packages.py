@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.collection.roles.scenes import ROLES, Scene, Told, run, stand_in
+from tests.collection.roles.scenes import ROLES, Scene, Told, asked, run, stand_in
 
 ARCH = {
     "system": "Linux",
@@ -73,11 +73,6 @@ def told(place: Path, looked: Told) -> Told:
         scene("stale", "stale", OTHER, place),
     ]
     return run(place, scenes)
-
-
-def asked(place: Path, name: str) -> list[str]:
-    lines = [line for file in place.glob("*/asked") for line in file.read_text().splitlines()]
-    return [line.partition(" ")[2] for line in lines if line.startswith(f"{name} ")]
 
 
 def test_check_mode_says_what_would_come(place: Path, looked: Told) -> None:

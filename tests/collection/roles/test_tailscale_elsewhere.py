@@ -5,16 +5,16 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-ROLE = Path(__file__).parents[3] / "collection/ansible_collections/toft/fleet/roles/tailscale"
+from tests.collection.roles.scenes import ROLES, perform
+
+ROLE = ROLES / "tailscale"
 VENDOR = "https://controlplane.tailscale.com"
 HEADSCALE = "https://headscale.example.org"
 SERVERS: dict[str, dict[str, str]] = {
@@ -83,20 +83,8 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     place = tmp_path_factory.mktemp("tailscale")
     servers = {name: _server(place / name, **case) for name, case in SERVERS.items()}
     keys = {name: _key(place / name, text) for name, (text, _) in KEYS.items()}
-    inventory = place / "hosts.json"
-    inventory.write_text(json.dumps({"servers": {"hosts": servers}, "keys": {"hosts": keys}}))
-    playbook = place / "play.yml"
-    playbook.write_text(PLAY)
-    settings = {
-        "ANSIBLE_HOME": str(place / "home"),
-        "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-        "ANSIBLE_PIPELINING": "1",
-    }
-    mine = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-    program = Path(sys.executable).with_name("ansible-playbook")
-    argv = [str(program), "-c", "local", "-i", str(inventory), str(playbook)]
-    done = subprocess.run(argv, env=mine | settings, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stdout + done.stderr
+    text = perform(place, yaml.safe_load(PLAY), servers | keys, groups={"servers": servers, "keys": keys})
+    assert not re.search("(failed|unreachable)=[1-9]", text), text
     return {name: (place / name / "outcome").read_text() for name in servers | keys}
 
 
