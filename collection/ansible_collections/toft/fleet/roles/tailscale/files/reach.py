@@ -13,14 +13,14 @@ PATIENCE_S = 10
 def main() -> None:
     # It ends when its input does, so that is held open.
     argv = ["tailscale", "nc", *sys.argv[1:]]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as nc:
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as nc:
         signal.signal(signal.SIGALRM, lambda *_: nc.kill())
         signal.alarm(PATIENCE_S)
         assert nc.stdout is not None
         said = nc.stdout.readline(255)
         nc.kill()
-    if not said.startswith(b"SSH-"):
-        sys.exit(f"it said {said!r}" if said else "it said nothing")
+    print(ascii(said.decode(errors="replace").strip()) if said else "nothing was said")
+    sys.exit(not said.startswith(b"SSH-"))
 
 
 main()
